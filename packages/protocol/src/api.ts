@@ -1,0 +1,153 @@
+import * as z from 'zod/mini'
+import { hex32 } from './event.ts'
+
+/** Money in µSTX as a decimal string: JSON numbers cannot hold it. */
+const money = z.string().check(z.regex(/^\d{1,39}$/))
+const height = z.int().check(z.minimum(0))
+const ppm = z.int().check(z.minimum(0), z.maximum(1_000_000))
+const txid = z.nullable(z.string())
+
+export const apiErrorSchema = z.object({ error: z.object({ code: z.string(), message: z.string() }) })
+
+/** GET /healthz /readyz */
+export const readySchema = z.object({
+  ok: z.boolean(),
+  burnHeight: height,
+  stacksHeight: height,
+  relaysConnected: height,
+})
+
+/** GET /api/network: what a page needs to build and sign a transaction. */
+export const networkSchema = z.object({
+  stacksUrl: z.string(),
+  chainId: height,
+  contracts: z.object({ quorum: z.string(), registry: z.string(), pool: z.string() }),
+  relays: z.array(z.string()),
+  burnHeight: height,
+  stacksHeight: height,
+  /** Link to a transaction, `{txid}` to be replaced; empty on a local chain. */
+  explorer: z.string(),
+})
+
+export const releaseViewSchema = z.object({
+  eventId: hex32,
+  commit: z.string(),
+  seq: height,
+  files: height,
+  createdAt: height,
+})
+
+export const poolViewSchema = z.object({
+  /** Deposits not yet allocated. */
+  free: money,
+  deposited: money,
+  allocated: money,
+  paid: money,
+  funders: height,
+  /** Epochs that the free money lasts at the present budget; null when the budget is 0. */
+  epochsLeft: z.nullable(height),
+})
+
+export const rulesViewSchema = z.object({
+  version: height,
+  from: height,
+  until: z.nullable(height),
+  budget: money,
+  attesters: z.array(z.string()),
+  threshold: height,
+  places: height,
+  levels: z.array(z.string()),
+  floor: ppm,
+  domainBond: money,
+  fee: money,
+  grace: height,
+  minBond: money,
+  faults: height,
+  window: height,
+  challenge: height,
+})
+
+/** Row of GET /api/apps */
+export const appViewSchema = z.object({
+  app: hex32,
+  coordinate: z.string(),
+  name: z.string(),
+  description: z.string(),
+  maintainer: z.string(),
+  web: z.array(z.string()),
+  clone: z.array(z.string()),
+  /** Whether the repository announcement names the chain's maintainer. */
+  bound: z.boolean(),
+  schedule: z.object({ start: height, length: height, notice: height, cap: money }),
+  /** Running epoch; null before the start. */
+  epoch: z.nullable(z.int()),
+  mirrors: height,
+  mirrorsUp: height,
+  release: z.nullable(releaseViewSchema),
+  pool: poolViewSchema,
+  rules: rulesViewSchema,
+})
+
+/** Row of GET /api/apps/:app/mirrors */
+export const mirrorViewSchema = z.object({
+  mirror: height,
+  nodeKey: hex32,
+  owner: z.string(),
+  name: z.string(),
+  web: z.string(),
+  relay: z.string(),
+  commit: z.string(),
+  /** Claimed place, and what the round trips say of it. */
+  geohash: z.string(),
+  claim: z.enum(['falsified', 'not falsified', 'no claim', 'unknown']),
+  network: z.string(),
+  bond: money,
+  since: height,
+  /** Bound both ways: chain names the node key, the node key names the owner. */
+  bound: z.boolean(),
+  /** `up` when the newest conclusive attestations pass; `unknown` before any. */
+  state: z.enum(['up', 'down', 'stale', 'tampering', 'unknown']),
+  /** Of the newest attested epoch, median over attesters. */
+  availability: z.nullable(ppm),
+  attestedEpoch: z.nullable(height),
+  probes: z.object({ passed: height, failed: height, inconclusive: height }),
+  reasons: z.record(z.string(), height),
+  paid: money,
+  lastSeen: z.nullable(height),
+})
+
+export const payoutViewSchema = z.object({
+  index: height,
+  mirror: height,
+  recipient: z.string(),
+  amount: money,
+  claimTxid: txid,
+})
+
+/** Row of GET /api/apps/:app/epochs; the payouts in GET /api/apps/:app/epochs/:epoch */
+export const epochViewSchema = z.object({
+  epoch: height,
+  state: z.enum(['running', 'closing', 'settled', 'payable', 'lapsed']),
+  endsAt: height,
+  commitments: height,
+  attestations: height,
+  allocated: money,
+  paid: money,
+  root: z.string(),
+  count: height,
+  settleTxid: txid,
+  payableAt: z.nullable(height),
+})
+
+export const epochDetailSchema = z.extend(epochViewSchema, { payouts: z.array(payoutViewSchema) })
+
+export const appsSchema = z.object({ apps: z.array(appViewSchema) })
+export const mirrorsSchema = z.object({ mirrors: z.array(mirrorViewSchema) })
+export const epochsSchema = z.object({ epochs: z.array(epochViewSchema) })
+
+export type NetworkView = z.infer<typeof networkSchema>
+export type AppView = z.infer<typeof appViewSchema>
+export type MirrorView = z.infer<typeof mirrorViewSchema>
+export type EpochView = z.infer<typeof epochViewSchema>
+export type EpochDetail = z.infer<typeof epochDetailSchema>
+export type PayoutView = z.infer<typeof payoutViewSchema>

@@ -1,0 +1,87 @@
+import * as z from 'zod/mini'
+import {
+  check,
+  type EventTemplate,
+  hex32,
+  type NostrEvent,
+  objectId,
+  type Parsed,
+  parsed,
+  parseJson,
+  refused,
+  tag,
+} from './event.ts'
+import { kinds } from './kinds.ts'
+
+const count = z.int().check(z.minimum(0), z.maximum(1_000_000))
+
+/** What one attester says of one mirror for one epoch. design: Events, 4617. */
+export const reportSchema = z.object({
+  mirror: z.int().check(z.minimum(1)),
+  nodeKey: hex32,
+  /** Conclusive probes; the inconclusive ones are named but count for nothing. */
+  passed: count,
+  failed: count,
+  inconclusive: count,
+  /** How often each reason occurred. */
+  reasons: z.record(z.string().check(z.maxLength(40)), count),
+  /** The mirror sent bytes that are no file of any release that it may serve, or signed a wrong answer. */
+  wrongBytes: z.boolean(),
+  /** Principal that the node key's announcement names, or empty. */
+  principal: z.string().check(z.maxLength(128)),
+  /** Address dialled, and its autonomous system; 0 when unknown. */
+  address: z.string().check(z.maxLength(64)),
+  asn: z.int().check(z.minimum(0), z.maximum(4_294_967_295)),
+  /** Lowest round trip of a signed challenge at that address, µs; 0 when none was answered. */
+  rttMicros: z.int().check(z.minimum(0), z.maximum(60_000_000)),
+  /** Claimed place, as announced. */
+  geohash: z.string().check(z.maxLength(12)),
+  commit: z.union([objectId, z.literal('')]),
+})
+
+export type Report = z.infer<typeof reportSchema>
+
+export interface Attestation {
+  readonly eventId: string
+  readonly attester: string
+  readonly app: string
+  readonly epoch: number
+  readonly report: Report
+}
+
+/** The `d` tag of everything that belongs to one epoch of one app; relays index it. */
+export const epochTag = (app: string, epoch: number): string => `${app}:${epoch}`
+
+export function parseEpochTag(value: string | undefined): { app: string; epoch: number } | undefined {
+  const match = /^([0-9a-f]{64}):(\d{1,9})$/.exec(value ?? '')
+  return match ? { app: match[1]!, epoch: Number(match[2]) } : undefined
+}
+
+export function attestationTemplate(
+  app: string,
+  epoch: number,
+  report: Report,
+  createdAt: number,
+): EventTemplate {
+  return {
+    kind: kinds.attestation,
+    created_at: createdAt,
+    tags: [
+      ['d', epochTag(app, epoch)],
+      ['p', report.nodeKey],
+      ['mirror', String(report.mirror)],
+    ],
+    content: JSON.stringify(report),
+  }
+}
+
+export function parseAttestation(event: NostrEvent): Parsed<Attestation> {
+  if (event.kind !== kinds.attestation) return refused('not an attestation')
+  const at = parseEpochTag(tag(event, 'd'))
+  if (!at) return refused('d: not an app and epoch')
+  const json = parseJson(event.content, 8_192)
+  if (!json.ok) return json
+  const report = check(reportSchema, json.value)
+  if (!report.ok) return report
+  return parsed({ eventId: event.id, attester: event.pubkey, ...at, report: report.value })
+}

@@ -1,0 +1,87 @@
+import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex, concatBytes, hexToBytes } from '@noble/hashes/utils.js'
+import { Cl } from '@stacks/transactions'
+import { consensus } from './clarity.ts'
+
+/** One payout. `mirror` 0 is an attester's fee; mirror ids start at 1. */
+export interface PayoutLeaf {
+  readonly index: number
+  readonly mirror: number
+  /** Stacks principal. */
+  readonly recipient: string
+  /** µSTX, above 0. */
+  readonly amount: bigint
+}
+
+/** A sibling on the way to the root, and whether it stands on the left. */
+export interface ProofStep {
+  readonly hash: string
+  readonly left: boolean
+}
+
+/** Root of an empty tree: 32 zero bytes. */
+export const emptyRoot = '00'.repeat(32)
+
+/** sha256(0x00 ‖ bytes). */
+export function hashLeaf(bytes: Uint8Array): Uint8Array {
+  return sha256(concatBytes(Uint8Array.of(0), bytes))
+}
+
+/** sha256(0x01 ‖ left ‖ right). */
+export function hashNode(left: Uint8Array, right: Uint8Array): Uint8Array {
+  return sha256(concatBytes(Uint8Array.of(1), left, right))
+}
+
+/** Leaf of a payout: the tuple `{index, mirror, recipient, amount}` in consensus bytes. */
+export function payoutLeafHash(leaf: PayoutLeaf): Uint8Array {
+  const tuple = Cl.tuple({
+    index: Cl.uint(leaf.index),
+    mirror: Cl.uint(leaf.mirror),
+    recipient: Cl.principal(leaf.recipient),
+    amount: Cl.uint(leaf.amount),
+  })
+  return hashLeaf(consensus(tuple))
+}
+
+function levelsOf(leaves: readonly Uint8Array[]): Uint8Array[][] {
+  const levels = [[...leaves]]
+  while (levels.at(-1)!.length > 1) {
+    const below = levels.at(-1)!
+    const above: Uint8Array[] = []
+    for (let i = 0; i < below.length; i += 2) {
+      const right = below[i + 1]
+      above.push(right ? hashNode(below[i]!, right) : below[i]!)
+    }
+    levels.push(above)
+  }
+  return levels
+}
+
+/** Root of a tree over leaf hashes, hex; an odd node is promoted. */
+export function merkleRoot(leaves: readonly Uint8Array[]): string {
+  return leaves.length === 0 ? emptyRoot : bytesToHex(levelsOf(leaves).at(-1)![0]!)
+}
+
+/** Siblings from leaf `index` up to the root. */
+export function merkleProof(leaves: readonly Uint8Array[], index: number): ProofStep[] {
+  if (!(index >= 0 && index < leaves.length))
+    throw new Error(`proof: no leaf ${index} among ${leaves.length}`)
+  const steps: ProofStep[] = []
+  let at = index
+  for (const level of levelsOf(leaves)) {
+    const sibling = level[at ^ 1]
+    if (sibling) steps.push({ hash: bytesToHex(sibling), left: at % 2 === 1 })
+    at >>= 1
+  }
+  return steps
+}
+
+/** Root that a leaf and its proof lead to, hex. */
+export function rootFromProof(leaf: Uint8Array, proof: readonly ProofStep[]): string {
+  let node = leaf
+  for (const step of proof) {
+    const sibling = hexToBytes(step.hash)
+    node = step.left ? hashNode(sibling, node) : hashNode(node, sibling)
+  }
+  return bytesToHex(node)
+}

@@ -1,0 +1,43 @@
+import { secp256k1 } from '@noble/curves/secp256k1.js'
+import { sha256 } from '@noble/hashes/sha2.js'
+import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js'
+import { Cl, type ClarityValue } from '@stacks/transactions'
+import { consensus } from './clarity.ts'
+
+const prefix = utf8ToBytes('SIP018')
+
+/** The SIP-018 hash of a message under our domain `{name: "understudy", version: "1", chain-id}`. */
+export function structuredHash(message: ClarityValue, chainId: number): Uint8Array {
+  const domain = Cl.tuple({
+    name: Cl.stringAscii('understudy'),
+    version: Cl.stringAscii('1'),
+    'chain-id': Cl.uint(chainId),
+  })
+  return sha256(concatBytes(prefix, sha256(consensus(domain)), sha256(consensus(message))))
+}
+
+/** ECDSA over a 32-byte hash: 65 bytes RSV, hex, as `secp256k1-recover?` takes it. */
+export function signHash(hash: Uint8Array, secretKey: Uint8Array): string {
+  // The even-Y key: a secret whose public key is odd signs with its negation, as BIP-340 does.
+  const scalar = evenSecret(secretKey)
+  const recovered = secp256k1.sign(hash, scalar, { prehash: false, format: 'recovered', lowS: true })
+  return bytesToHex(concatBytes(recovered.subarray(1), recovered.subarray(0, 1)))
+}
+
+/** The 33-byte compressed key that signed, hex, or undefined. */
+export function recoverKey(hash: Uint8Array, rsv: string): string | undefined {
+  if (!/^[0-9a-f]{130}$/.test(rsv)) return undefined
+  const bytes = hexToBytes(rsv)
+  try {
+    const recovered = concatBytes(bytes.subarray(64), bytes.subarray(0, 64))
+    return bytesToHex(secp256k1.recoverPublicKey(recovered, hash, { prehash: false }))
+  } catch {
+    return undefined
+  }
+}
+
+function evenSecret(secretKey: Uint8Array): Uint8Array {
+  if (secp256k1.getPublicKey(secretKey, true)[0] === 2) return secretKey
+  const { Fn } = secp256k1.Point
+  return Fn.toBytes(Fn.neg(Fn.fromBytes(secretKey)))
+}
