@@ -1,0 +1,23 @@
+/** What a bench prints as its last line. The floor is what the bare parts reach, measured in the same run. */
+export interface BenchResult {
+  readonly bench: string
+  readonly value: number
+  readonly unit: string
+  readonly floor: number
+  /** Value over floor; where less is better, floor over value. */
+  readonly ratio: number
+  readonly goal: number
+  readonly met: boolean
+  readonly [extra: string]: unknown
+}
+
+/** Every bench by the name of its file, which exports `bench()`; and what it measures. */
+export const benches = {
+  probe: 'verified cold HTTPS probes per CPU-second, against a bare node:https GET',
+  relay: 'events verified and stored over WebSockets, against bare nostr-wasm verification',
+  badge: 'badge requests per second, against bare node:http sending the same bytes',
+  chain: "signed transactions per second through devnet's RPC, against direct simnet calls",
+  client: 'gzip bytes of the client core',
+} as const
+
+export type Bench = () => Promise<BenchResult>
