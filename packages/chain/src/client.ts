@@ -134,7 +134,6 @@ const eventsSchema = z.object({
     .array(
       z.object({
         event_index: height,
-        event_type: z.string(),
         tx_id: hash,
         contract_log: z.optional(
           z.object({ contract_id: z.string(), topic: z.string(), value: z.object({ hex: clarityHex }) }),
@@ -251,12 +250,13 @@ export function createStacksClient(options: StacksClientOptions): StacksClient {
     },
 
     async contractEvents(contract, page = {}) {
-      const query = `limit=${page.limit ?? 50}&offset=${page.offset ?? 0}`
-      const answer = await read(`/extended/v1/contract/${contract}/events?${query}`, eventsSchema)
-      return answer.results.flatMap((event) => {
+      const path = `/extended/v1/contract/${contract}/events?limit=${page.limit ?? 50}&offset=${page.offset ?? 0}`
+      const answer = await read(path, eventsSchema)
+      return answer.results.map((event) => {
         const log = event.contract_log
-        if (event.event_type !== 'smart_contract_log' || log?.contract_id !== contract) return []
-        return [{ txid: event.tx_id, index: event.event_index, hex: log.value.hex }]
+        if (log?.contract_id !== contract)
+          throw new ChainError('malformed', `${path}: another contract's event`)
+        return { txid: event.tx_id, index: event.event_index, hex: log.value.hex }
       })
     },
 
