@@ -76,7 +76,8 @@ export function outcomeOf({ rules, free, mirrors, bundles }: OutcomeInputs): Out
   const payees = feePayees(bundles)
   const fee = min(rules.fee, budget / 10n) / BigInt(rules.keys.length)
   const earnings = budget - fee * BigInt(payees.length)
-  const judged = mirrors.map((mirror) => judge(mirror, bundles, rules, m))
+  const ordered = [...mirrors].sort((a, b) => a.mirror - b.mirror)
+  const judged = ordered.map((mirror) => judge(mirror, bundles, rules, m))
   const pays = new Map(
     score(
       judged.flatMap((j) => (j.candidate ? [j.candidate] : [])),
