@@ -1,5 +1,5 @@
 import * as z from 'zod/mini'
-import { hex32 } from './event.ts'
+import { hex32 } from './schema.ts'
 
 /** Money in µSTX as a decimal string: JSON numbers cannot hold it. */
 const money = z.string().check(z.regex(/^\d{1,39}$/))

@@ -1,17 +1,7 @@
 import * as z from 'zod/mini'
-import {
-  check,
-  type EventTemplate,
-  hex32,
-  type NostrEvent,
-  objectId,
-  type Parsed,
-  parsed,
-  parseJson,
-  refused,
-  tag,
-} from './event.ts'
+import { type EventTemplate, type NostrEvent, type Parsed, parsed, refused, tag } from './event.ts'
 import { kinds } from './kinds.ts'
+import { hex32, objectId, parseJson } from './schema.ts'
 
 const count = z.int().check(z.minimum(0), z.maximum(1_000_000))
 
@@ -79,9 +69,7 @@ export function parseAttestation(event: NostrEvent): Parsed<Attestation> {
   if (event.kind !== kinds.attestation) return refused('not an attestation')
   const at = parseEpochTag(tag(event, 'd'))
   if (!at) return refused('d: not an app and epoch')
-  const json = parseJson(event.content, 8_192)
-  if (!json.ok) return json
-  const report = check(reportSchema, json.value)
+  const report = parseJson(reportSchema, event.content, 8_192)
   if (!report.ok) return report
   return parsed({ eventId: event.id, attester: event.pubkey, ...at, report: report.value })
 }

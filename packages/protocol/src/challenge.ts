@@ -1,11 +1,10 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, concatBytes, hexToBytes, utf8ToBytes } from '@noble/hashes/utils.js'
 import {
-  check,
   type EventTemplate,
-  hex32,
+  isHex32,
+  isObjectId,
   type NostrEvent,
-  objectId,
   type Parsed,
   parsed,
   refused,
@@ -71,9 +70,9 @@ export function parseChallenge(event: NostrEvent): Parsed<Challenge> {
     createdAt: event.created_at,
   }
   for (const name of ['app', 'nodeKey', 'nonce'] as const) {
-    if (!check(hex32, read[name]).ok) return refused(`${name}: expected 32 bytes as hex`)
+    if (!isHex32(read[name])) return refused(`${name}: expected 32 bytes as hex`)
   }
-  if (!check(objectId, read.commit).ok) return refused('c: not a git object id')
+  if (!isObjectId(read.commit)) return refused('c: not a git object id')
   return parsed(read)
 }
 
@@ -119,7 +118,7 @@ export function parseAnswer(event: NostrEvent): Parsed<Answer> {
     digest: tag(event, 'digest') ?? '',
   }
   for (const name of ['attester', 'challenge', 'nonce', 'digest'] as const) {
-    if (!check(hex32, read[name]).ok) return refused(`${name}: expected 32 bytes as hex`)
+    if (!isHex32(read[name])) return refused(`${name}: expected 32 bytes as hex`)
   }
   return parsed(read)
 }

@@ -3,20 +3,11 @@ import { Cl } from '@stacks/transactions'
 import * as z from 'zod/mini'
 import { epochTag, parseEpochTag } from './attestation.ts'
 import { buffer, consensus } from './clarity.ts'
-import {
-  check,
-  type EventTemplate,
-  hex32,
-  type NostrEvent,
-  type Parsed,
-  parsed,
-  parseJson,
-  refused,
-  tag,
-} from './event.ts'
+import { type EventTemplate, type NostrEvent, type Parsed, parsed, refused, tag } from './event.ts'
 import { kinds } from './kinds.ts'
 import { hashLeaf, merkleRoot } from './merkle.ts'
 import { attesterKey } from './rules.ts'
+import { hex32, parseJson } from './schema.ts'
 import { recoverKey, signHash, structuredHash } from './sip018.ts'
 
 /** Leaf 0 of a commitment: where the fee goes and where the attester stands. */
@@ -111,9 +102,7 @@ export function parseCommitment(event: NostrEvent, chainId: number): Parsed<Comm
   if (event.kind !== kinds.commitment) return refused('not a commitment')
   const at = parseEpochTag(tag(event, 'd'))
   if (!at) return refused('d: not an app and epoch')
-  const json = parseJson(event.content, 4_096)
-  if (!json.ok) return json
-  const content = check(contentSchema, json.value)
+  const content = parseJson(contentSchema, event.content, 4_096)
   if (!content.ok) return content
   const commitment = { eventId: event.id, attester: event.pubkey, ...at, ...content.value }
   try {

@@ -1,11 +1,10 @@
 import { appId, parseCoordinate } from './app.ts'
 import {
-  check,
   type EventTemplate,
   expiration,
-  hex32,
+  isHex32,
+  isObjectId,
   type NostrEvent,
-  objectId,
   type Parsed,
   parsed,
   refused,
@@ -93,7 +92,7 @@ export function parseMirror(event: NostrEvent): Parsed<MirrorAnnouncement> {
   const app = appId(coordinate)
   if (tag(event, 'd') !== app) return refused('d: not the app id of a')
   const commit = tag(event, 'c') ?? ''
-  if (!check(objectId, commit).ok) return refused('c: not a git object id')
+  if (!isObjectId(commit)) return refused('c: not a git object id')
   const web = url(tag(event, 'web'), ['https:', 'http:'])
   if (!web) return refused('web: not an http(s) URL')
   const relay = url(tag(event, 'relay'), ['wss:', 'ws:'])
@@ -148,8 +147,8 @@ export function parseHeartbeat(event: NostrEvent): Parsed<Heartbeat> {
   const app = tag(event, 'd') ?? ''
   const commit = tag(event, 'c') ?? ''
   const expiresAt = expiration(event)
-  if (!check(hex32, app).ok) return refused('d: not an app id')
-  if (!check(objectId, commit).ok) return refused('c: not a git object id')
+  if (!isHex32(app)) return refused('d: not an app id')
+  if (!isObjectId(commit)) return refused('c: not a git object id')
   if (!expiresAt) return refused('expiration: missing')
   return parsed({ nodeKey: event.pubkey, app, commit, createdAt: event.created_at, expiresAt })
 }

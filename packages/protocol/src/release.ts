@@ -2,11 +2,10 @@ import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import { appId } from './app.ts'
 import {
-  check,
   type EventTemplate,
-  hex32,
+  isHex32,
+  isObjectId,
   type NostrEvent,
-  objectId,
   type Parsed,
   parsed,
   refused,
@@ -131,11 +130,10 @@ export function parseRelease(event: NostrEvent): Parsed<Release> {
   const seq = tag(event, 'seq') ?? ''
   const entry = tag(event, 'entry') ?? '/index.html'
   if (!coordinate) return refused('a: missing')
-  if (!check(objectId, commit).ok) return refused('commit: not a git object id')
-  if (!check(objectId, tree).ok) return refused('tree: not a git object id')
+  if (!isObjectId(commit)) return refused('commit: not a git object id')
+  if (!isObjectId(tree)) return refused('tree: not a git object id')
   if (!/^[1-9]\d{0,8}$/.test(seq)) return refused('seq: not a positive integer')
-  if (!check(hex32, hash).ok || !/^\d{1,9}$/.test(size ?? ''))
-    return refused('manifest: missing or malformed')
+  if (!isHex32(hash) || !/^\d{1,9}$/.test(size ?? '')) return refused('manifest: missing or malformed')
   if (!isReleasePath(entry)) return refused('entry: not a path')
   const files = event.tags.flatMap((t) => (t[0] === 'path' ? [{ path: t[1] ?? '', sha256: t[2] ?? '' }] : []))
   if (files.length > 0) {

@@ -1,13 +1,4 @@
-import {
-  check,
-  type EventTemplate,
-  hex32,
-  type NostrEvent,
-  type Parsed,
-  parsed,
-  refused,
-  tag,
-} from './event.ts'
+import { type EventTemplate, isHex32, type NostrEvent, type Parsed, parsed, refused, tag } from './event.ts'
 import { kinds } from './kinds.ts'
 
 /** One attester's word for the burn height at which it first saw a release. */
@@ -37,8 +28,8 @@ export function parseSeen(event: NostrEvent): Parsed<Seen> {
   const app = tag(event, 'd') ?? ''
   const release = tag(event, 'e') ?? ''
   const burn = tag(event, 'burn') ?? ''
-  if (!check(hex32, app).ok) return refused('d: not an app id')
-  if (!check(hex32, release).ok) return refused('e: not an event id')
+  if (!isHex32(app)) return refused('d: not an app id')
+  if (!isHex32(release)) return refused('e: not an event id')
   if (!/^\d{1,9}$/.test(burn)) return refused('burn: not a burn height')
   return parsed({ attester: event.pubkey, app, release, burnHeight: Number(burn) })
 }

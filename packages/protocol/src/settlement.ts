@@ -4,19 +4,10 @@ import { Cl } from '@stacks/transactions'
 import * as z from 'zod/mini'
 import { epochTag, parseEpochTag } from './attestation.ts'
 import { buffer, consensus } from './clarity.ts'
-import {
-  check,
-  type EventTemplate,
-  hex32,
-  type NostrEvent,
-  type Parsed,
-  parsed,
-  parseJson,
-  refused,
-  tag,
-} from './event.ts'
+import { type EventTemplate, type NostrEvent, type Parsed, parsed, refused, tag } from './event.ts'
 import { kinds } from './kinds.ts'
 import { attesterKey } from './rules.ts'
+import { hex32, parseJson } from './schema.ts'
 import { recoverKey, structuredHash } from './sip018.ts'
 
 /** Version of the rules of computation; part of `inputs`. */
@@ -140,9 +131,7 @@ export function parseSignedOutcome(event: NostrEvent, chainId: number): Parsed<S
     return refused('not a proposal or co-signature')
   const at = parseEpochTag(tag(event, 'd'))
   if (!at) return refused('d: not an app and epoch')
-  const json = parseJson(event.content, 16_384)
-  if (!json.ok) return json
-  const content = check(contentSchema, json.value)
+  const content = parseJson(contentSchema, event.content, 16_384)
   if (!content.ok) return content
   const { pool, round, attempt, inputs, root, allocated, count, signature } = content.value
   const message = {
