@@ -223,6 +223,11 @@ function decode(entry: SourcedEntry): Decoded {
   }
 }
 
+/** Reads one print. Whether it belongs to the log is `verifyLog`'s to say. Throws `LogError` (`malformed`). */
+export function decodeEvent(entry: SourcedEntry): ChainEvent {
+  return decode(entry).event
+}
+
 /** The head that an event (its digest) leads to. */
 function nextHead(head: string, digest: Uint8Array): string {
   return bytesToHex(sha256(concatBytes(hexToBytes(head), digest)))
