@@ -1,0 +1,320 @@
+import { createHash } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { getSDK } from '@stacks/clarinet-sdk'
+import {
+  ClarityType,
+  type ClarityValue,
+  cvToString,
+  privateKeyToAddress,
+  serializeCV,
+} from '@stacks/transactions'
+import type { ContractCall } from '@understudy/chain/calls'
+import { fund, registerApp, registerMirror, settle, type Terms } from '@understudy/chain/calls'
+import { contractNames, contractsOf } from '@understudy/chain/contracts'
+import type { Source, SourcedEntry } from '@understudy/chain/log'
+import { appId, coordinateOf } from '@understudy/protocol/app'
+import type { Schedule } from '@understudy/protocol/epoch'
+import {
+  emptyRoot,
+  merkleProof,
+  merkleRoot,
+  type PayoutLeaf,
+  payoutLeafHash,
+} from '@understudy/protocol/merkle'
+import { attesterKey } from '@understudy/protocol/rules'
+import { type SettlementMessage, settlementHash } from '@understudy/protocol/settlement'
+import { signHash } from '@understudy/protocol/sip018'
+import { getPublicKey } from 'nostr-tools/pure'
+
+/** Chain id of simnet, testnet's. */
+export const chainId = 0x80000000
+const deployer = 'ST3TVTE6MCZKCYFCWCK7X4NKMMM21H92FKESG9707'
+export const contracts = contractsOf(deployer)
+/** Everyone here holds a million STX. */
+export const accounts = {
+  maintainer: 'ST975SGCQ2ERKX74D2JZNBRKHFA5SQXWRZ592DJS',
+  funder: 'ST226HM68R2A9HY13Q5PH16QC80PK13RZM431J5JK',
+  operator: 'STXVPP8YS29WGEZC1XVGMY80TBFTX3GFXGAPTWVY',
+  neighbour: 'STYBGRYJ996Q5FXT8AWGKNVNWCM74G2PAQRBF302',
+  stranger: 'ST3FCHJR4KXF1GJCRFPCA4AEW3SZ62CGQR6ZY5Q1W',
+} as const
+
+const sources = Object.fromEntries(
+  contractNames.map((name) => [
+    name,
+    readFileSync(new URL(`../../contracts/${name}.clar`, import.meta.url), 'utf8'),
+  ]),
+)
+
+/** A principal of mainnet, to which a transfer on this chain would succeed and help nobody. */
+export const foreigner = privateKeyToAddress('01'.repeat(33), 'mainnet')
+
+/** Error names by code, as the contracts' sources define them. */
+export const errorNames: ReadonlyMap<bigint, string> = new Map(
+  Object.values(sources).flatMap((source) =>
+    [...source.matchAll(/\(define-constant (ERR_\w+) \(err u(\d+)\)\)/g)].map(
+      ([, name, code]) => [BigInt(code!), name!] as const,
+    ),
+  ),
+)
+
+const sha256 = (text: string): Buffer => createHash('sha256').update(text).digest()
+
+/** An attester's secret and its key as the rules list it. */
+export interface Attester {
+  readonly secret: Uint8Array
+  readonly key: string
+}
+
+/** `n` attesters in the order of their keys. */
+export function attestersOf(n: number): Attester[] {
+  return Array.from({ length: n }, (_, i) => {
+    const secret = new Uint8Array(sha256(`attester ${i}`))
+    return { secret, key: attesterKey(getPublicKey(secret)) }
+  }).sort((a, b) => (a.key < b.key ? -1 : 1))
+}
+
+export const terms: Terms = {
+  budget: 100_000_000n,
+  keys: attestersOf(3).map(({ key }) => key),
+  places: 3,
+  levels: ['network'],
+  floor: 500_000,
+  domainBond: 100_000_000n,
+  fee: 3_000_000n,
+  grace: 5,
+  minBond: 10_000_000n,
+  faults: 1,
+  window: 30,
+  challenge: 6,
+  claimPeriod: 600,
+  releaseKey: '11'.repeat(32),
+  minSeq: 0,
+}
+
+/** Payouts as leaves under a root. */
+export interface Tree {
+  readonly leaves: readonly PayoutLeaf[]
+  readonly root: string
+  readonly allocated: bigint
+  readonly count: number
+  proof(index: number): ReturnType<typeof merkleProof>
+}
+
+export function treeOf(payouts: readonly (readonly [recipient: string, amount: bigint])[]): Tree {
+  const leaves = payouts.map(([recipient, amount], index) => ({
+    index,
+    mirror: index + 1,
+    recipient,
+    amount,
+  }))
+  const hashes = leaves.map(payoutLeafHash)
+  return {
+    leaves,
+    root: leaves.length === 0 ? emptyRoot : merkleRoot(hashes),
+    allocated: leaves.reduce((sum, leaf) => sum + leaf.amount, 0n),
+    count: leaves.length,
+    proof: (index) => merkleProof(hashes, index),
+  }
+}
+
+interface SimnetEvent {
+  readonly event: string
+  readonly data: Record<string, unknown>
+}
+
+export interface Answer {
+  /** `ok`, or the name of the error in the contract's source. */
+  readonly outcome: string
+  readonly value: ClarityValue
+  /** STX that moved, by sender. */
+  readonly moved: ReadonlyMap<string, bigint>
+}
+
+/** A fresh simnet with the three contracts at Clarity 6. Tests share it, each with an app of its own. */
+export async function openNetwork() {
+  const simnet = await getSDK()
+  await simnet.initEmptySession({ enabled: false })
+  simnet.setEpoch('4.0')
+  for (const name of contractNames) deploy(name)
+  for (const account of Object.values(accounts)) simnet.mintSTX(account, 1_000_000_000_000n)
+
+  /** Everything that the contracts printed, oldest first. */
+  const entries: SourcedEntry[] = []
+  let calls = 0
+  let apps = 0
+
+  /** Deploys a contract of ours, or other source under its name. */
+  function deploy(name: string, source = sources[name]!, sender = deployer): void {
+    const { result } = simnet.deployContract(name, source, { clarityVersion: 6 }, sender)
+    if (result.type !== ClarityType.BoolTrue) throw new Error(`${name}: ${cvToString(result)}`)
+  }
+
+  /** Sends a call. Where it succeeds, its post-conditions in deny mode are checked against what moved. */
+  function send(call: ContractCall, sender: string): Answer {
+    const { result, events } = simnet.callPublicFn(
+      call.contract,
+      call.functionName,
+      call.functionArgs,
+      sender,
+    )
+    calls++
+    if (result.type === ClarityType.ResponseErr) {
+      const code = result.value
+      const name = code.type === ClarityType.UInt ? errorNames.get(BigInt(code.value)) : undefined
+      return { outcome: name ?? cvToString(result), value: code, moved: new Map() }
+    }
+    if (result.type !== ClarityType.ResponseOk) throw new Error(cvToString(result))
+    const moved = new Map<string, bigint>()
+    for (const [index, event] of (events as SimnetEvent[]).entries()) {
+      if (event.event === 'stx_transfer_event') {
+        const { sender: from, amount } = event.data as { sender: string; amount: string }
+        moved.set(from, (moved.get(from) ?? 0n) + BigInt(amount))
+      }
+      if (event.event === 'print_event') entries.push(entryOf(event, calls, index))
+    }
+    const allowed = new Map(
+      call.postConditions.map((condition) => {
+        if (condition.type !== 'stx-postcondition' || condition.condition !== 'eq')
+          throw new Error('only exact amounts of STX are expected')
+        return [condition.address, BigInt(condition.amount)]
+      }),
+    )
+    if (call.postConditionMode !== 'deny' || !sameMap(moved, allowed))
+      throw new Error(`${call.functionName}: moved ${[...moved]}, post-conditions say ${[...allowed]}`)
+    return { outcome: 'ok', value: result.value, moved }
+  }
+
+  function read(contract: string, name: string, args: ClarityValue[]): ClarityValue {
+    return simnet.callReadOnlyFn(contract, name, args, accounts.stranger).result
+  }
+
+  function balance(address: string): bigint {
+    return simnet.getAssetsMap().get('STX')?.get(address) ?? 0n
+  }
+
+  /** Mines empty blocks until the burn height is reached. */
+  function mineTo(burnHeight: number): void {
+    const missing = burnHeight - simnet.burnBlockHeight
+    if (missing < 0) throw new Error(`burn height ${burnHeight} is past`)
+    if (missing > 0) simnet.mineEmptyBurnBlocks(missing)
+  }
+
+  const nextSchedule = (): Schedule => ({
+    start: simnet.burnBlockHeight + 2,
+    length: 60,
+    notice: 3,
+    cap: 1_000_000_000n,
+  })
+
+  /** A coordinate that no other test uses. */
+  const nextCoordinate = (): string => coordinateOf('ab'.repeat(32), `app-${apps++}`)
+
+  /** Registers an app with a schedule that starts in two burn blocks. */
+  function openApp(changes: Partial<Terms> = {}) {
+    const coordinate = nextCoordinate()
+    const schedule = nextSchedule()
+    const id = appId(coordinate)
+    const app = { coordinate, schedule, terms: { ...terms, ...changes } }
+    const { outcome } = send(registerApp(contracts, app), accounts.maintainer)
+    if (outcome !== 'ok') throw new Error(`register-app: ${outcome}`)
+    return { id, ...app, end: (epoch: number) => schedule.start + (epoch + 1) * schedule.length }
+  }
+
+  type App = ReturnType<typeof openApp>
+
+  function deposit(app: App, amount: bigint): Answer {
+    return send(
+      fund(contracts, accounts.funder, { app: app.id, amount, rulesVersion: 1, minShares: amount }),
+      accounts.funder,
+    )
+  }
+
+  function bondMirror(
+    app: App,
+    changes: { nodeKey?: string; endpoint?: string; bond?: bigint } = {},
+    owner: string = accounts.operator,
+  ): Answer {
+    const mirror = {
+      nodeKey: '22'.repeat(32),
+      endpoint: 'https://mirror.example',
+      bond: terms.minBond,
+      ...changes,
+    }
+    return send(registerMirror(contracts, owner, { app: app.id, ...mirror }), owner)
+  }
+
+  function messageOf(
+    app: App,
+    epoch: number,
+    tree: Pick<Tree, 'root' | 'allocated' | 'count'>,
+  ): SettlementMessage {
+    const { root, allocated, count } = tree
+    return {
+      pool: contracts.pool,
+      app: app.id,
+      epoch,
+      round: 0,
+      inputs: '33'.repeat(32),
+      root,
+      allocated,
+      count,
+    }
+  }
+
+  /** Sends a settlement, signed by the first two of three attesters unless told otherwise. */
+  function settleWith(
+    message: SettlementMessage,
+    signatures: readonly (string | null)[] = signaturesOf(message),
+    sender: string = accounts.stranger,
+  ): Answer {
+    return send(settle(contracts, message, signatures), sender)
+  }
+
+  return {
+    simnet,
+    entries,
+    deploy,
+    send,
+    read,
+    balance,
+    mineTo,
+    nextSchedule,
+    nextCoordinate,
+    openApp,
+    deposit,
+    bondMirror,
+    messageOf,
+    settleWith,
+    get burnHeight() {
+      return simnet.burnBlockHeight
+    },
+  }
+}
+
+export type Network = Awaited<ReturnType<typeof openNetwork>>
+export type App = ReturnType<Network['openApp']>
+
+/** Positional signatures of a message: `true` where the attester of that position signs. */
+export function signaturesOf(
+  message: SettlementMessage,
+  signing: readonly boolean[] = [true, true, false],
+  chain = chainId,
+): (string | null)[] {
+  const hash = settlementHash(message, chain)
+  const attesters = attestersOf(signing.length)
+  return signing.map((signs, i) => (signs ? signHash(hash, attesters[i]!.secret) : null))
+}
+
+function entryOf(event: SimnetEvent, call: number, index: number): SourcedEntry {
+  const { contract_identifier, value } = event.data as { contract_identifier: string; value: ClarityValue }
+  const bySource: Record<Source, string> = contracts
+  const source = (Object.keys(bySource) as Source[]).find((name) => bySource[name] === contract_identifier)
+  if (!source) throw new Error(`a print of ${contract_identifier}`)
+  const txid = `0x${sha256(`call ${call}`).toString('hex')}`
+  return { source, txid, index, hex: `0x${serializeCV(value).replace(/^0x/, '')}` }
+}
+
+function sameMap(a: ReadonlyMap<string, bigint>, b: ReadonlyMap<string, bigint>): boolean {
+  return a.size === b.size && [...a].every(([key, value]) => b.get(key) === value)
+}
