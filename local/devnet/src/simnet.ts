@@ -1,0 +1,251 @@
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { type ClarityValue, noneCV, serializeCV } from '@stacks/transactions'
+import { ACCOUNTS } from './accounts.ts'
+import { type Checkpoint, loadMachine } from './machine.ts'
+
+/** What a transaction does, apart from paying its fee. */
+export type Payload =
+  | { readonly type: 'transfer'; readonly recipient: string; readonly amount: bigint }
+  | {
+      readonly type: 'call'
+      readonly contractId: string
+      readonly functionName: string
+      readonly args: readonly ClarityValue[]
+    }
+  | {
+      readonly type: 'deploy'
+      readonly name: string
+      readonly source: string
+      readonly clarityVersion?: number
+    }
+  /** The fee alone: what is left of a transaction whose post-conditions failed. */
+  | { readonly type: 'nothing' }
+
+export interface Operation {
+  readonly sender: string
+  /** µSTX */
+  readonly fee: bigint
+  readonly miner: string
+  readonly payload: Payload
+}
+
+/** An event as simnet reports it: `stx_transfer_event`, `print_event`, … */
+export interface SimnetEvent {
+  readonly event: string
+  readonly data: Readonly<Record<string, unknown>>
+}
+
+/** `failed` is a runtime or analysis error: everything but the fee was rolled back by simnet itself. */
+export type Execution =
+  | { readonly ok: true; readonly result: ClarityValue; readonly events: readonly SimnetEvent[] }
+  | { readonly ok: false; readonly failed: string }
+
+export interface Abi {
+  readonly functions: readonly {
+    readonly name: string
+    readonly access: 'public' | 'private' | 'read_only'
+    readonly args: readonly { readonly name: string; readonly type: unknown }[]
+    readonly outputs: { readonly type: unknown }
+  }[]
+  readonly variables: readonly { readonly name: string; readonly access: string }[]
+  readonly maps: readonly { readonly name: string }[]
+}
+
+export type Read<T> =
+  | { readonly ok: true; readonly value: T }
+  | { readonly ok: false; readonly cause: string }
+
+/** Clarity's virtual machine and its state: everything of a chain but transactions' envelopes. */
+export interface Simnet {
+  heights(): Heights
+  /** One burn block, which carries one Stacks block without transactions. */
+  mineBurnBlock(): void
+  /** One Stacks block with one transaction; the fee moves first, as in a node since Stacks 2.1. */
+  execute(operation: Operation): Execution
+  /** Takes the last `execute` back and executes `instead` at the same heights. */
+  replaceLast(instead: Operation): Execution
+  /** µSTX */
+  balance(principal: string): bigint
+  abi(contractId: string): Abi | undefined
+  source(contractId: string): string | undefined
+  readOnly(
+    contractId: string,
+    functionName: string,
+    args: readonly ClarityValue[],
+    sender: string,
+  ): Read<ClarityValue>
+  mapEntry(contractId: string, map: string, key: ClarityValue): Read<string>
+  dataVar(contractId: string, name: string): Read<string>
+}
+
+export interface Heights {
+  readonly stacks: number
+  readonly burn: number
+  /** Clarity's clock in seconds: simnet adds 600 per burn block and 10 per Stacks block. */
+  readonly time: number
+}
+
+type MinedTransaction = { result: ClarityValue; events: SimnetEvent[] }
+
+/** What the SDK throws for a key without an entry. */
+const MISSING = 'value not found'
+
+/** Re-executing more than this (ms) after a rollback would be slower than a checkpoint more often. */
+const CHECKPOINT_AFTER = 250
+
+/**
+ * Opens a chain at its genesis: epoch 4.0 (Clarity 6), boot contracts only, `ACCOUNTS` funded.
+ *
+ * @param genesisTime ms since 1970; simnet's clock starts there
+ * @param print receives what contracts print
+ */
+export async function openSimnet(genesisTime: number, print: (line: string) => void): Promise<Simnet> {
+  const machine = await loadMachine(genesisTime, print)
+  await openSession(machine.sdk)
+  const call = machine.call
+  call((sdk) => sdk.setEpoch('4.0'))
+  for (const { address, balance } of ACCOUNTS) {
+    if (balance > 0n) call((sdk) => sdk.mintSTX(address, balance))
+  }
+
+  let checkpoint: Checkpoint = machine.save()
+  let since: { readonly run: () => Execution | undefined; readonly ms: number }[] = []
+  let sinceMs = 0
+  const abis = new Map<string, Abi>()
+  let balances: Map<string, bigint> | undefined
+
+  function save() {
+    checkpoint = machine.save(checkpoint)
+    since = []
+    sinceMs = 0
+  }
+
+  function apply<T extends Execution | undefined>(run: () => T): T {
+    balances = undefined
+    const started = performance.now()
+    const outcome = run()
+    const ms = performance.now() - started
+    since.push({ run, ms })
+    sinceMs += ms
+    return outcome
+  }
+
+  return {
+    heights: () => ({
+      stacks: machine.sdk.stacksBlockHeight,
+      burn: machine.sdk.burnBlockHeight,
+      time: Number(machine.sdk.getBlockTime()),
+    }),
+    mineBurnBlock() {
+      apply(() => {
+        call((sdk) => sdk.mineEmptyBurnBlock())
+        return undefined
+      })
+    },
+    execute(operation) {
+      if (sinceMs > CHECKPOINT_AFTER) save()
+      return apply(() => call((sdk) => run(sdk, operation)))
+    },
+    replaceLast(instead) {
+      const kept = since.slice(0, -1)
+      machine.restore(checkpoint)
+      for (const { run } of kept) run()
+      since = kept
+      abis.clear()
+      save()
+      return apply(() => call((sdk) => run(sdk, instead)))
+    },
+    balance(principal) {
+      balances ??= call((sdk) => sdk.getAssetsMap()).get('STX') ?? new Map()
+      return balances.get(principal) ?? 0n
+    },
+    abi(contractId) {
+      const known = abis.get(contractId)
+      if (known !== undefined) return known
+      if (call((sdk) => sdk.getContractSource(contractId)) === undefined) return undefined
+      for (const [id, abi] of call((sdk) => sdk.getContractsInterfaces())) abis.set(id, abi as unknown as Abi)
+      return abis.get(contractId)
+    },
+    source: (contractId) => call((sdk) => sdk.getContractSource(contractId)),
+    readOnly: (contractId, functionName, args, sender) =>
+      attempt(() => call((sdk) => sdk.callReadOnlyFn(contractId, functionName, [...args], sender).result)),
+    mapEntry(contractId, map, key) {
+      const entry = attempt(() => serializeCV(call((sdk) => sdk.getMapEntry(contractId, map, key))))
+      return !entry.ok && entry.cause === MISSING ? { ok: true, value: serializeCV(noneCV()) } : entry
+    },
+    dataVar: (contractId, name) =>
+      attempt(() => serializeCV(call((sdk) => sdk.getDataVar(contractId, name)))),
+  }
+}
+
+/** The SDK throws strings. */
+function attempt<T>(read: () => T): Read<T> {
+  try {
+    return { ok: true, value: read() }
+  } catch (error) {
+    if (typeof error === 'string') return { ok: false, cause: error }
+    throw error
+  }
+}
+
+type Sdk = Awaited<ReturnType<typeof loadMachine>>['sdk']
+
+function run(sdk: Sdk, { sender, fee, miner, payload }: Operation): Execution {
+  const feeTransfer = { transferSTX: { amount: Number(fee), recipient: miner, sender } }
+  try {
+    const mined = sdk.mineBlock([
+      ...(fee > 0n ? [feeTransfer] : []),
+      ...payloadTransactions(payload, sender),
+    ] as never) as unknown as MinedTransaction[]
+    const last = mined.at(-1)
+    if (last === undefined || payload.type === 'nothing') {
+      return { ok: true, result: { type: 'true' } as ClarityValue, events: [] }
+    }
+    return { ok: true, result: last.result, events: last.events }
+  } catch (error) {
+    if (typeof error === 'string') return { ok: false, failed: error }
+    throw error
+  }
+}
+
+function payloadTransactions(payload: Payload, sender: string): unknown[] {
+  switch (payload.type) {
+    case 'nothing':
+      return []
+    case 'transfer':
+      return [{ transferSTX: { amount: Number(payload.amount), recipient: payload.recipient, sender } }]
+    case 'call': {
+      const { contractId: contract, functionName: method, args } = payload
+      return [{ callPublicFn: { contract, method, args: [...args], sender } }]
+    }
+    case 'deploy': {
+      const { name, source: content, clarityVersion } = payload
+      const options = clarityVersion === undefined ? null : { clarityVersion }
+      return [{ deployContract: { name, content, options, sender } }]
+    }
+  }
+}
+
+/** Simnet wants a project with a deployer. This one exists while it is read and holds nothing. */
+async function openSession(sdk: Sdk): Promise<void> {
+  const project = mkdtempSync(join(tmpdir(), 'understudy-devnet-'))
+  const mnemonic = `${'abandon '.repeat(23)}art`
+  try {
+    mkdirSync(join(project, 'settings'))
+    writeFileSync(
+      join(project, 'Clarinet.toml'),
+      '[project]\nname = "devnet"\ntelemetry = false\ncache_dir = "./.cache"\nrequirements = []\n',
+    )
+    writeFileSync(
+      join(project, 'settings', 'Devnet.toml'),
+      `[network]\nname = "devnet"\n\n[accounts.deployer]\nmnemonic = "${mnemonic}"\nbalance = 0\n`,
+    )
+    await sdk.initSession(project, './Clarinet.toml', null)
+  } catch (cause) {
+    throw new Error('simnet did not start', { cause })
+  } finally {
+    rmSync(project, { recursive: true, force: true })
+  }
+}
