@@ -1,0 +1,318 @@
+import { Cl, ClarityType, type ClarityValue } from '@stacks/transactions'
+import { beginUnbond, claim, setEndpoint, withdraw } from '@understudy/chain/calls'
+import type { PrintedEntry } from '@understudy/chain/client'
+import {
+  type ChainEvent,
+  LogError,
+  type LogErrorReason,
+  type SourcedEntry,
+  verifyComplete,
+  verifyLog,
+} from '@understudy/chain/log'
+import { createLogReader, readComplete } from '@understudy/chain/logReader'
+import { bondAt, type ChainApp, isPayable, projectChain, rulesAt, stateBelow } from '@understudy/chain/state'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type App, accounts, contracts, type Network, openNetwork, terms, treeOf } from './network.ts'
+
+const { operator, neighbour, stranger, funder } = accounts
+
+let network: Network
+let first: App
+let second: App
+let entries: readonly SourcedEntry[]
+let events: readonly ChainEvent[]
+
+const tree = treeOf([
+  [operator, 20_000_000n],
+  [neighbour, 30_000_000n],
+])
+
+/** Two apps live through everything that the contracts can record. */
+beforeAll(async () => {
+  network = await openNetwork()
+  first = network.openApp()
+  second = network.openApp({ levels: ['country', 'network'], keys: terms.keys.slice(0, 1), faults: 0 })
+  network.deposit(first, 80_000_000n)
+  network.deposit(second, 7n)
+  network.bondMirror(first)
+  network.bondMirror(first, { bond: terms.minBond * 3n, nodeKey: '44'.repeat(32) }, neighbour)
+  network.bondMirror(second)
+  network.send(
+    setEndpoint(contracts, { app: first.id, mirror: 2, endpoint: 'https://moved.example' }),
+    neighbour,
+  )
+  network.deposit(first, 5_000_000n)
+  network.send(beginUnbond(contracts, { app: second.id, mirror: 1 }), operator)
+  network.mineTo(first.end(0))
+  network.settleWith(network.messageOf(first, 0, tree))
+  network.mineTo(network.burnHeight + terms.challenge)
+  const payout = { app: first.id, epoch: 0, leaf: tree.leaves[1]!, proof: tree.proof(1) }
+  network.send(claim(contracts, payout), stranger)
+  network.mineTo(network.burnHeight + 60)
+  network.send(withdraw(contracts, { app: second.id, mirror: 1, bond: terms.minBond }), operator)
+  network.settleWith(network.messageOf(first, 1, treeOf([])))
+  entries = [...network.entries]
+  events = verifyLog(entries)
+})
+
+function reasonOf(act: () => unknown): LogErrorReason | 'none' {
+  try {
+    act()
+    return 'none'
+  } catch (error) {
+    if (error instanceof LogError) return error.reason
+    throw error
+  }
+}
+
+function readLog(contract: string, app: App) {
+  const value = network.read(contract, 'get-log', [Cl.bufferFromHex(app.id)])
+  if (value.type !== ClarityType.Tuple) throw new Error('no log')
+  const { seq, head } = value.value
+  if (seq?.type !== ClarityType.UInt || head?.type !== ClarityType.Buffer) throw new Error('no log')
+  return { seq: Number(seq.value), head: head.value }
+}
+
+const hex = (value: string) => Cl.bufferFromHex(value)
+
+describe('the log', () => {
+  it('is the same in whatever order its events arrive', () => {
+    expect(events).toHaveLength(entries.length)
+    expect(verifyLog([...entries].reverse())).toEqual(events)
+    expect(verifyLog(entries.slice(9), verifyLog(entries.slice(0, 9)))).toEqual(events)
+  })
+
+  it('ends where the contracts say that it does', () => {
+    for (const app of [first, second])
+      for (const source of ['quorum', 'registry', 'pool'] as const)
+        expect(() => verifyComplete(events, source, app.id, readLog(contracts[source], app))).not.toThrow()
+  })
+
+  it('does not pass with any one event left out', () => {
+    for (const [left, omitted] of entries.entries()) {
+      const rest = entries.filter((_, at) => at !== left)
+      const noticed = reasonOf(() => {
+        const served = verifyLog(rest)
+        for (const app of [first, second])
+          verifyComplete(served, omitted.source, app.id, readLog(contracts[omitted.source], app))
+      })
+      expect(noticed).toBe('missing')
+    }
+  })
+
+  it('does not pass with any one event changed', () => {
+    for (const [changed, entry] of entries.entries()) {
+      // `burn` is a uint in every event: its last byte precedes the next field.
+      const at = entry.hex.indexOf(Buffer.from('\x04burn').toString('hex')) + 10 + 2 + 31
+      const forged = `${entry.hex.slice(0, at)}${entry.hex[at] === '0' ? '1' : '0'}${entry.hex.slice(at + 1)}`
+      const served = entries.map((e, i) => (i === changed ? { ...e, hex: forged } : e))
+      expect(reasonOf(() => verifyLog(served))).toBe('broken-chain')
+    }
+  })
+
+  it('does not pass with two events in one place, or with something that is no event', () => {
+    expect(reasonOf(() => verifyLog([...entries, entries[0]!]))).toBe('conflicting')
+    expect(reasonOf(() => verifyLog([{ ...entries[0]!, hex: '0x03' }]))).toBe('malformed')
+    expect(reasonOf(() => verifyLog([{ ...entries[0]!, hex: '0xff' }]))).toBe('malformed')
+    expect(reasonOf(() => verifyLog([{ ...entries[0]!, source: 'pool' }]))).toBe('malformed')
+  })
+})
+
+describe('the projected state', () => {
+  const appOf = (app: App): ChainApp => projectChain(events).apps.get(app.id)!
+  const optional = (value: number | null): ClarityValue =>
+    value === null ? Cl.none() : Cl.some(Cl.uint(value))
+
+  it('has the apps and rules that the quorum has', () => {
+    for (const app of [first, second]) {
+      const { coordinate, maintainer, schedule, rules } = appOf(app)
+      expect({ coordinate, schedule }).toEqual({ coordinate: app.coordinate, schedule: app.schedule })
+      expect(rules).toEqual([{ version: 1, from: 0, until: null, ...app.terms }])
+      expect(rulesAt(appOf(app), 12)).toEqual(rules[0])
+      const row = Cl.tuple({
+        maintainer: Cl.principal(maintainer),
+        start: Cl.uint(schedule.start),
+        length: Cl.uint(schedule.length),
+        notice: Cl.uint(schedule.notice),
+        cap: Cl.uint(schedule.cap),
+        version: Cl.uint(1),
+      })
+      expect(network.read(contracts.quorum, 'get-app', [hex(app.id)])).toEqual(Cl.some(row))
+    }
+  })
+
+  it('has the mirrors and bonds that the registry has, in every epoch', () => {
+    for (const app of [first, second]) {
+      const { mirrors } = appOf(app)
+      expect(network.read(contracts.registry, 'mirror-count', [hex(app.id)])).toEqual(Cl.uint(mirrors.size))
+      for (const mirror of mirrors.values()) {
+        const row = Cl.tuple({
+          owner: Cl.principal(mirror.owner),
+          'node-key': hex(mirror.nodeKey),
+          endpoint: Cl.stringAscii(mirror.endpoint),
+          bond: Cl.uint(mirror.bond),
+          since: Cl.uint(mirror.since),
+          unbonding: optional(mirror.unbonding),
+          ready: Cl.uint(mirror.ready),
+          withdrawn: Cl.bool(mirror.withdrawn),
+        })
+        const id = [hex(app.id), Cl.uint(mirror.id)]
+        expect(network.read(contracts.registry, 'get-mirror', id)).toEqual(Cl.some(row))
+        for (let height = mirror.since - 1; height < mirror.since + 5; height++) {
+          const onChain = network.read(contracts.registry, 'bond-at', [...id, Cl.uint(height)])
+          expect(onChain).toEqual(Cl.uint(bondAt(mirror, height)))
+        }
+      }
+    }
+    expect(appOf(second).mirrors.get(1)?.withdrawn).toBe(true)
+  })
+
+  it('has the money, settlements and claims that the pool has', () => {
+    for (const app of [first, second]) {
+      const { pool, shares, settlements } = appOf(app)
+      const { deposited, free, owed, paid } = pool
+      const account = Cl.tuple({
+        deposited: Cl.uint(deposited),
+        free: Cl.uint(free),
+        owed: Cl.uint(owed),
+        paid: Cl.uint(paid),
+        shares: Cl.uint(pool.shares),
+      })
+      expect(network.read(contracts.pool, 'get-pool', [hex(app.id)])).toEqual(account)
+      const own = network.read(contracts.pool, 'get-shares', [hex(app.id), Cl.principal(funder)])
+      expect(own).toEqual(Cl.uint(shares.get(funder)!))
+      for (const settlement of settlements.values()) {
+        const row = Cl.tuple({
+          round: Cl.uint(settlement.round),
+          version: Cl.uint(settlement.rulesVersion),
+          inputs: hex(settlement.inputs),
+          root: hex(settlement.root),
+          allocated: Cl.uint(settlement.allocated),
+          count: Cl.uint(settlement.count),
+          signers: Cl.list(settlement.signers.map(Cl.bool)),
+          burn: Cl.uint(settlement.burn),
+          height: Cl.uint(settlement.height),
+          challenge: Cl.uint(settlement.challenge),
+          paid: Cl.uint(settlement.paid),
+        })
+        const epoch = Cl.uint(settlement.epoch)
+        expect(network.read(contracts.pool, 'get-settlement', [hex(app.id), epoch])).toEqual(Cl.some(row))
+        for (let index = 0; index < settlement.count; index++) {
+          const marked = network.read(contracts.pool, 'is-claimed', [
+            hex(app.id),
+            epoch,
+            Cl.uint(settlement.round),
+            Cl.uint(index),
+          ])
+          expect(marked).toEqual(Cl.bool(settlement.claims.has(index)))
+        }
+        const heights = { burnHeight: network.burnHeight, height: network.simnet.stacksBlockHeight }
+        const payable = network.read(contracts.pool, 'is-payable', [hex(app.id), epoch])
+        expect(payable).toEqual(Cl.bool(isPayable(settlement, heights)))
+      }
+    }
+    expect([...appOf(first).settlements.keys()]).toEqual([0, 1])
+    expect(appOf(first).pool).toEqual({
+      deposited: 85_000_000n,
+      free: 35_000_000n,
+      owed: 20_000_000n,
+      paid: 30_000_000n,
+      shares: 85_000_000n,
+    })
+  })
+
+  it('below a burn height knows nothing of what came at that height or later', () => {
+    const settledAt = appOf(first).settlements.get(0)!.burn
+    expect(stateBelow(events, settledAt).apps.get(first.id)!.settlements.size).toBe(0)
+    expect(stateBelow(events, settledAt + 1).apps.get(first.id)!.settlements.size).toBe(1)
+    expect(stateBelow(events, 0).apps.size).toBe(0)
+  })
+
+  it('is not made of events that contradict each other', () => {
+    expect(() => projectChain(events.filter((event) => event.topic !== 'app-registered'))).toThrow(
+      'not registered',
+    )
+    expect(() => projectChain([...events, ...events.filter((event) => event.topic === 'settled')])).toThrow(
+      'already settled',
+    )
+  })
+})
+
+/** Serves a contract's prints newest first, like the API, and counts what is asked. */
+class Pages {
+  entries: readonly SourcedEntry[] = []
+  requests = 0
+
+  async contractEvents(
+    contract: string,
+    page: { limit?: number; offset?: number } = {},
+  ): Promise<PrintedEntry[]> {
+    this.requests++
+    const { limit = 50, offset = 0 } = page
+    const ours = this.entries.filter((entry) => contracts[entry.source] === contract).reverse()
+    return ours.slice(offset, offset + limit).map(({ source: _, ...entry }) => entry)
+  }
+
+  async callReadOnly(contract: string, name: string, args: readonly ClarityValue[]): Promise<ClarityValue> {
+    return network.read(contract, name, [...args])
+  }
+}
+
+describe('the log reader', () => {
+  it('reads what is new and no more', async () => {
+    const pages = new Pages()
+    const reader = createLogReader(pages, contracts)
+    expect(await reader.read()).toEqual([])
+    pages.entries = entries.slice(0, 8)
+    expect(await reader.read()).toEqual(verifyLog(entries.slice(0, 8)))
+    pages.entries = entries
+    expect(await reader.read()).toEqual(events)
+    pages.requests = 0
+    expect(await reader.read()).toEqual(events)
+    expect(pages.requests).toBe(3)
+  })
+
+  it('pages through a log that is longer than a page', async () => {
+    const app = network.openApp()
+    network.bondMirror(app)
+    for (let i = 0; i < 120; i++)
+      network.send(
+        setEndpoint(contracts, { app: app.id, mirror: 1, endpoint: `https://${i}.example` }),
+        operator,
+      )
+    const pages = new Pages()
+    pages.entries = [...network.entries]
+    const read = await createLogReader(pages, contracts).read()
+    expect(read).toHaveLength(network.entries.length)
+    expect(projectChain(read).apps.get(app.id)!.mirrors.get(1)!.endpoint).toBe('https://119.example')
+  })
+
+  it('reads everything again after a fork took events back', async () => {
+    const pages = new Pages()
+    const reader = createLogReader(pages, contracts)
+    pages.entries = entries
+    await reader.read()
+    pages.entries = entries.slice(0, -3)
+    expect(await reader.read()).toEqual(verifyLog(entries.slice(0, -3)))
+  })
+
+  it('keeps what it read when an answer has a hole', async () => {
+    const pages = new Pages()
+    const reader = createLogReader(pages, contracts)
+    pages.entries = entries.filter((_, at) => at !== 5)
+    await expect(reader.read()).rejects.toMatchObject({ reason: 'missing' })
+    pages.entries = entries
+    expect(await reader.read()).toEqual(events)
+  })
+
+  it('proves a log complete by the chain’s own heads, or says what is missing', async () => {
+    const pages = new Pages()
+    pages.entries = [...network.entries]
+    const complete = await readComplete(pages, contracts, createLogReader(pages, contracts), first.id)
+    expect(complete).toEqual(events.filter((event) => event.app === first.id))
+    const last = entries.findLastIndex((entry) => entry.source === 'pool')
+    pages.entries = entries.filter((_, at) => at !== last)
+    const reading = readComplete(pages, contracts, createLogReader(pages, contracts), first.id)
+    await expect(reading).rejects.toMatchObject({ reason: 'missing' })
+  })
+})
