@@ -139,7 +139,54 @@ export const epochViewSchema = z.object({
   payableAt: z.nullable(height),
 })
 
-export const epochDetailSchema = z.extend(epochViewSchema, { payouts: z.array(payoutViewSchema) })
+/**
+ * GET /api/apps/:app/epochs/:epoch. The payouts are recomputed from public data and shown only where they lead to the root on
+ * chain. `recomputed`: whether they do; `incomplete` while attestations are missing, `none` where nothing is settled.
+ */
+export const epochDetailSchema = z.extend(epochViewSchema, {
+  payouts: z.array(payoutViewSchema),
+  recomputed: z.enum(['same', 'differs', 'incomplete', 'none']),
+})
+
+/** GET /api/apps/:app/epochs/:epoch/leaves/:index/proof: what `claim` takes. */
+export const leafProofSchema = z.object({
+  app: hex32,
+  epoch: height,
+  root: hex32,
+  leaf: z.object({ index: height, mirror: height, recipient: z.string(), amount: money }),
+  proof: z.array(z.object({ hash: hex32, left: z.boolean() })),
+  payable: z.boolean(),
+  claimTxid: txid,
+})
+
+export const attestationViewSchema = z.object({
+  eventId: hex32,
+  attester: hex32,
+  passed: height,
+  failed: height,
+  inconclusive: height,
+  reasons: z.record(z.string(), height),
+  wrongBytes: z.boolean(),
+  network: z.string(),
+  rttMicros: height,
+  commit: z.string(),
+})
+
+/** GET /api/apps/:app/mirrors/:mirror: with what the attesters of the rules said, newest epoch first. */
+export const mirrorDetailSchema = z.extend(mirrorViewSchema, {
+  endpoint: z.string(),
+  epochs: z.array(z.object({ epoch: height, paid: money, attestations: z.array(attestationViewSchema) })),
+})
+
+/** GET /badge/….json: the schema of shields.io's endpoint badge. */
+export const badgeSchema = z.object({
+  schemaVersion: z.literal(1),
+  label: z.string(),
+  message: z.string(),
+  color: z.string(),
+  isError: z.optional(z.boolean()),
+  cacheSeconds: height,
+})
 
 export const appsSchema = z.object({ apps: z.array(appViewSchema) })
 export const mirrorsSchema = z.object({ mirrors: z.array(mirrorViewSchema) })
@@ -150,4 +197,7 @@ export type AppView = z.infer<typeof appViewSchema>
 export type MirrorView = z.infer<typeof mirrorViewSchema>
 export type EpochView = z.infer<typeof epochViewSchema>
 export type EpochDetail = z.infer<typeof epochDetailSchema>
+export type AttestationView = z.infer<typeof attestationViewSchema>
+export type MirrorDetail = z.infer<typeof mirrorDetailSchema>
+export type LeafProof = z.infer<typeof leafProofSchema>
 export type PayoutView = z.infer<typeof payoutViewSchema>
