@@ -1,0 +1,99 @@
+import { claim, formatStx } from '@understudy/chain/calls'
+import { isPayable } from '@understudy/chain/state'
+import { parseWhole } from '../amount.ts'
+import { command, type Io } from '../command.ts'
+import { Failure, UsageFailure } from '../failure.ts'
+import { claimable, leavesFromApi } from '../leaves.ts'
+import { chainArgs, feeArgs, findApp, keyArgs, openChain, secretOf } from '../network.ts'
+import { createSender } from '../transaction.ts'
+
+export const claimPayouts = (io: Io) =>
+  command(io, {
+    name: 'claim',
+    description: 'Have the pool pay what settled epochs owe. Anyone may; the recipients alone are paid',
+    args: {
+      app: { type: 'string', description: 'App: coordinate or id', valueHint: 'app', required: true },
+      epoch: { type: 'string', description: 'One epoch (default: every payable one)', valueHint: 'n' },
+      recipient: {
+        type: 'string',
+        description: 'Only what this principal is owed (default: all)',
+        valueHint: 'address',
+      },
+      api: {
+        type: 'string',
+        description: 'Where to ask for the leaves (API_URL); checked against the chain',
+        valueHint: 'url',
+      },
+      ...chainArgs,
+      'key-file': keyArgs['key-file'],
+      keys: keyArgs.keys,
+      ...feeArgs,
+    },
+    async run(args) {
+      const wanted = args.epoch === undefined ? undefined : parseWhole('epoch', args.epoch)
+      const api = args.api || io.env.API_URL
+      if (!api || !URL.canParse(api)) {
+        throw new UsageFailure(
+          'no API is named',
+          'give --api, or set API_URL: any API will do, its answer is checked',
+        )
+      }
+      const secret = secretOf(args, io, 'stacks')
+      const chain = await openChain(args, io)
+      const app = await findApp(chain, args.app)
+      const settled = [...app.settlements.values()].filter((s) => wanted === undefined || s.epoch === wanted)
+      if (wanted !== undefined && settled.length === 0) {
+        throw new Failure('not-settled', `epoch ${wanted} is not settled`)
+      }
+      const payable = settled.filter((settlement) => isPayable(settlement, chain.info))
+      if (wanted !== undefined && payable.length === 0) {
+        const { burn, challenge } = settled[0]!
+        throw new Failure(
+          'not-payable',
+          `epoch ${wanted} is payable from burn block ${burn + challenge} on`,
+          'wait',
+        )
+      }
+
+      const due = []
+      for (const settlement of payable.filter((s) => s.claims.size < s.count)) {
+        const leaves = await leavesFromApi(api, app.id, settlement.epoch)
+        for (const item of claimable(settlement, leaves)) {
+          if (args.recipient && item.leaf.recipient !== args.recipient) continue
+          due.push({ epoch: settlement.epoch, ...item })
+        }
+      }
+      const sender = createSender(chain, secret, args['tx-fee'], io)
+      const outcomes = await sender.sendAll(
+        due.map((item) => claim(chain.contracts, { app: app.id, ...item })),
+      )
+      const paid = due.flatMap(({ epoch, leaf }, at) => {
+        const outcome = outcomes[at]!
+        return outcome instanceof Failure ? [] : [{ epoch, ...leaf, txid: outcome.txid }]
+      })
+      const failed = outcomes.filter((outcome) => outcome instanceof Failure)
+      for (const failure of failed) io.say(failure.message)
+      // Somebody else may have claimed the same leaf in the meantime: then it is paid, which is all that was wanted.
+      const after = failed.length > 0 ? await findApp(chain, app.id) : undefined
+      const unpaid = due.filter(
+        ({ epoch, leaf }) => after && !after.settlements.get(epoch)?.claims.has(leaf.index),
+      )
+      if (unpaid.length > 0) {
+        throw new Failure(
+          'unpaid',
+          `${unpaid.length} of ${due.length} claims failed: ${failed[0]?.message}`,
+          'run the command again',
+        )
+      }
+      return {
+        lines:
+          paid.length === 0
+            ? ['nothing is left to claim']
+            : paid.map(
+                ({ epoch, recipient, amount, txid }) =>
+                  `epoch ${epoch}  ${recipient}  ${formatStx(amount)}  ${txid}`,
+              ),
+        data: { app: app.id, claims: paid },
+      }
+    },
+  })

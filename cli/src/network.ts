@@ -1,0 +1,127 @@
+import { validateStacksAddress } from '@stacks/transactions'
+import { type ChainInfo, createStacksClient, type StacksClient } from '@understudy/chain/client'
+import { type Contracts, contractsOf } from '@understudy/chain/contracts'
+import { createLogReader, readComplete } from '@understudy/chain/logReader'
+import { type ChainApp, projectChain } from '@understudy/chain/state'
+import { appId, parseCoordinate } from '@understudy/protocol/app'
+import { openRelays, type Relays, relayUrl } from '@understudy/relays/relays'
+import { loadVerify } from '@understudy/relays/verify'
+import { parseList } from './amount.ts'
+import type { Io } from './command.ts'
+import { Failure, UsageFailure } from './failure.ts'
+import { defaultKeyFolder, type KeyName, keyFile, readKey } from './keys.ts'
+
+/** Where the chain is. Each has an environment variable of the same meaning. */
+export const chainArgs = {
+  'stacks-url': { type: 'string', description: 'Stacks API (STACKS_API_URL)', valueHint: 'url' },
+  deployer: { type: 'string', description: 'Who deployed the contracts (DEPLOYER)', valueHint: 'address' },
+} as const
+
+export const relayArgs = {
+  relays: { type: 'string', description: 'Relays, comma-separated (RELAYS)', valueHint: 'urls' },
+} as const
+
+export const keyArgs = {
+  keys: { type: 'string', description: 'Folder of your keys (UNDERSTUDY_KEYS)', valueHint: 'folder' },
+  'key-file': {
+    type: 'string',
+    description: 'Stacks key (KEY_FILE; default <keys>/stacks.key)',
+    valueHint: 'file',
+  },
+  'nostr-key-file': {
+    type: 'string',
+    description: 'Nostr key (NOSTR_KEY_FILE; default <keys>/nostr.key)',
+    valueHint: 'file',
+  },
+} as const
+
+export const feeArgs = {
+  'tx-fee': {
+    type: 'string',
+    description: 'Fee of the transaction (default 20000 µSTX)',
+    valueHint: 'amount',
+  },
+} as const
+
+type Options<T> = { readonly [Name in keyof T]?: string | undefined }
+
+/** The value of an option, or of its environment variable. */
+function setting(io: Io, value: string | undefined, variable: string): string | undefined {
+  return value || io.env[variable] || undefined
+}
+
+export interface Chain {
+  readonly client: StacksClient
+  readonly contracts: Contracts
+  readonly info: ChainInfo
+  /** Everything that the contracts' logs say of this app, proved complete. */
+  app(id: string): Promise<ChainApp | undefined>
+}
+
+export async function openChain(options: Options<typeof chainArgs>, io: Io): Promise<Chain> {
+  const url = setting(io, options['stacks-url'], 'STACKS_API_URL')
+  if (!url) throw new UsageFailure('no Stacks API is named', 'give --stacks-url, or set STACKS_API_URL')
+  if (!URL.canParse(url) || !/^https?:$/.test(new URL(url).protocol)) {
+    throw new UsageFailure(`--stacks-url: ${url} is not an http(s) URL`)
+  }
+  const deployer = setting(io, options.deployer, 'DEPLOYER')
+  if (!deployer) throw new UsageFailure('no deployer is named', 'give --deployer, or set DEPLOYER')
+  if (!validateStacksAddress(deployer))
+    throw new UsageFailure(`--deployer: ${deployer} is not a Stacks address`)
+  const client = createStacksClient({ url })
+  const contracts = contractsOf(deployer)
+  const reader = createLogReader(client, contracts)
+  const info = await client.info().catch((cause: unknown) => {
+    throw new Failure('no-chain', `${url} does not answer`, 'is --stacks-url right?', { cause })
+  })
+  return {
+    client,
+    contracts,
+    info,
+    async app(id) {
+      return projectChain(await readComplete(client, contracts, reader, id)).apps.get(id)
+    },
+  }
+}
+
+/** The app that an argument names, by coordinate or id. */
+export function parseApp(text: string): string {
+  if (/^[0-9a-f]{64}$/.test(text)) return text
+  if (parseCoordinate(text).ok) return appId(text)
+  throw new UsageFailure(
+    `${text} is not an app`,
+    'write 30617:<pubkey>:<identifier>, or the app id of 64 hex digits',
+  )
+}
+
+export async function findApp(chain: Chain, text: string): Promise<ChainApp> {
+  const app = await chain.app(parseApp(text))
+  if (app) return app
+  throw new Failure(
+    'unknown-app',
+    `no app ${text} is registered`,
+    'register it with: understudy app register',
+  )
+}
+
+export function relayUrls(options: Options<typeof relayArgs>, io: Io): string[] {
+  const named = parseList(setting(io, options.relays, 'RELAYS') ?? '')
+  if (named.length === 0) throw new UsageFailure('no relay is named', 'give --relays, or set RELAYS')
+  for (const url of named) {
+    if (!relayUrl(url).ok) throw new UsageFailure(`--relays: ${url} is not a ws(s) URL`)
+  }
+  return named
+}
+
+export async function openTheirRelays(options: Options<typeof relayArgs>, io: Io): Promise<Relays> {
+  return openRelays(relayUrls(options, io), { verify: await loadVerify() })
+}
+
+export function secretOf(options: Options<typeof keyArgs>, io: Io, name: KeyName): Uint8Array {
+  const folder = setting(io, options.keys, 'UNDERSTUDY_KEYS') ?? defaultKeyFolder()
+  const file =
+    name === 'stacks'
+      ? setting(io, options['key-file'], 'KEY_FILE')
+      : setting(io, options['nostr-key-file'], 'NOSTR_KEY_FILE')
+  return readKey(file ?? keyFile(folder, name))
+}
