@@ -1,5 +1,6 @@
 import { hexToBytes } from '@noble/hashes/utils.js'
-import type { Schedule } from '@understudy/protocol/epoch'
+import { epochStart, type Schedule } from '@understudy/protocol/epoch'
+import type { BondedMirror } from '@understudy/protocol/outcome'
 import type { Rules } from '@understudy/protocol/rules'
 import type { ChainEvent } from './log.ts'
 
@@ -206,6 +207,21 @@ export function rulesAt(app: ChainApp, epoch: number): Rules | undefined {
 export function bondAt(mirror: ChainMirror, beginHeight: number): bigint {
   const counts = mirror.since < beginHeight && (mirror.unbonding === null || mirror.unbonding >= beginHeight)
   return counts ? mirror.bond : 0n
+}
+
+/** The mirrors whose bond counts in an epoch, by id: what `outcomeOf` takes. `app` as it stood at the epoch's anchor. */
+export function bondedMirrors(app: ChainApp, epoch: number): BondedMirror[] {
+  const begin = epochStart(app.schedule, epoch)
+  return [...app.mirrors.values()]
+    .map((mirror) => ({
+      mirror: mirror.id,
+      nodeKey: mirror.nodeKey,
+      owner: mirror.owner,
+      bond: bondAt(mirror, begin),
+      since: mirror.since,
+    }))
+    .filter(({ bond }) => bond > 0n)
+    .sort((a, b) => a.mirror - b.mirror)
 }
 
 /** Whether a settlement's leaves can be claimed at these heights. */
