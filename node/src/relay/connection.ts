@@ -1,0 +1,180 @@
+import type { Duplex } from 'node:stream'
+import type { NostrEvent } from '@understudy/protocol/event'
+import type { Filter } from '@understudy/relays/filter'
+import type { RawData, WebSocket } from 'ws'
+import { answer } from './answer.ts'
+import { maxFrameBytes, parseFrame } from './frame.ts'
+import type { Intake, Outcome } from './intake.ts'
+import type { Limits } from './limits.ts'
+import { createRate, type Rate } from './rate.ts'
+import type { Store } from './store.ts'
+import type { Subscription, Subscriptions } from './subscriptions.ts'
+
+/** What all connections share. */
+export interface ConnectionParts {
+  readonly store: Store
+  readonly intake: Intake
+  readonly subscriptions: Subscriptions
+  readonly limits: Limits
+  /** ms */
+  readonly now: () => number
+  /** Events of all connections together. */
+  readonly allEvents: Rate
+  /** Subscriptions of all connections together. */
+  readonly open: { subscriptions: number }
+  onOutcome(outcome: Outcome): void
+  onDropped(reason: string): void
+}
+
+export interface Connection {
+  /** Drops a peer that has not answered the last ping; pings it again. */
+  ping(): void
+  close(code: number, reason: string): void
+}
+
+interface LiveSubscription extends Subscription {
+  open: boolean
+}
+
+/** Serves one WebSocket. `socket` is what it runs over. */
+export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Connection {
+  const { store, intake, subscriptions, limits, now } = parts
+  const events = createRate(limits.eventBurst, limits.eventsPerSecond, now)
+  const requests = createRate(limits.requestBurst, limits.requestsPerSecond, now)
+  const strikes = createRate(limits.strikes, 0.1, now)
+  const live = new Map<string, LiveSubscription>()
+  let alive = true
+  let inFlight = 0
+  let corked = false
+  /** Stored events are read for one subscription of a connection at a time. */
+  let reading = Promise.resolve()
+
+  /** Everything that is sent in one turn leaves in one write. */
+  function send(frame: string, sent?: () => void) {
+    if (ws.readyState !== ws.OPEN) return sent?.()
+    if (ws.bufferedAmount > limits.buffered) {
+      drop('does not read')
+      return sent?.()
+    }
+    if (!corked) {
+      corked = true
+      socket.cork()
+      process.nextTick(() => {
+        corked = false
+        socket.uncork()
+      })
+    }
+    ws.send(frame, sent)
+  }
+
+  function drop(reason: string): void {
+    parts.onDropped(reason)
+    ws.terminate()
+  }
+
+  function strike(reason: string) {
+    send(JSON.stringify(['NOTICE', `invalid: ${reason}`]))
+    if (strikes.take()) return
+    parts.onDropped('too many bad messages')
+    ws.close(1008, 'too many bad messages')
+  }
+
+  function read(data: RawData, isBinary: boolean) {
+    alive = true
+    if (ws.readyState !== ws.OPEN) return
+    if (isBinary) return strike('a binary message')
+    const bytes = data as Buffer
+    if (bytes.length > maxFrameBytes) return strike(`a message larger than ${maxFrameBytes} bytes`)
+    const frame = parseFrame(bytes.toString())
+    if (!frame.ok) return strike(frame.reason)
+    if (frame.value.type === 'EVENT') return void take(frame.value.event)
+    const { id } = frame.value
+    if (frame.value.type === 'CLOSE') return end(id)
+    const { filters } = frame.value
+    if (!filters.ok) return refuse(id, `invalid: ${filters.reason}`)
+    if (!requests.take()) return refuse(id, 'rate-limited: too many questions')
+    begin(id, filters.value)
+  }
+
+  async function take(input: unknown): Promise<void> {
+    if (!events.take() || !parts.allEvents.take()) {
+      const id = String((input as { id?: unknown } | undefined)?.id ?? '').slice(0, 64)
+      return send(JSON.stringify(['OK', id, false, 'rate-limited: too many events']))
+    }
+    // The peer waits in its own socket until we have caught up: nothing piles up here.
+    if (++inFlight === limits.inFlight) ws.pause()
+    const outcome = await intake.accept(input)
+    if (--inFlight === limits.inFlight >> 1 && ws.isPaused) ws.resume()
+    if (outcome.forged) events.take(limits.invalidCost)
+    parts.onOutcome(outcome)
+    if (outcome.id === undefined) strike(outcome.message)
+    else send(`["OK","${outcome.id}",${outcome.ok},${JSON.stringify(outcome.message)}]`)
+  }
+
+  function begin(id: string, filters: readonly Filter[]) {
+    end(id)
+    if (live.size >= limits.subscriptionsPerConnection || parts.open.subscriptions >= limits.subscriptions)
+      return refuse(id, 'rate-limited: too many subscriptions')
+    const prefix = `["EVENT",${JSON.stringify(id)},`
+    const subscription: LiveSubscription = {
+      filters,
+      open: true,
+      deliver: (_event: NostrEvent, json: string) => send(`${prefix}${json}]`),
+    }
+    live.set(id, subscription)
+    parts.open.subscriptions++
+    // Live from here on, stored up to here: no event falls between.
+    subscriptions.add(subscription)
+    const stored = answer({ store, now, limit: limits.limit }, filters)
+    reading = reading
+      .then(async () => {
+        let unsent = 0
+        for await (const { json } of stored) {
+          if (!subscription.open) return
+          unsent += json.length
+          if (unsent < 128 * 1024) send(`${prefix}${json}]`)
+          else {
+            unsent = 0
+            await new Promise<void>((resolve) => send(`${prefix}${json}]`, resolve))
+          }
+        }
+        if (subscription.open) send(`["EOSE",${JSON.stringify(id)}]`)
+      })
+      .catch(() => {
+        if (subscription.open) refuse(id, 'error: the question could not be answered')
+      })
+  }
+
+  function end(id: string): void {
+    const subscription = live.get(id)
+    if (!subscription) return
+    live.delete(id)
+    parts.open.subscriptions--
+    subscription.open = false
+    subscriptions.remove(subscription)
+  }
+
+  function refuse(id: string, reason: string) {
+    end(id)
+    send(JSON.stringify(['CLOSED', id, reason]))
+  }
+
+  ws.on('message', read)
+  ws.on('pong', () => {
+    alive = true
+  })
+  // Frames that break the protocol or its limits: `ws` closes the connection itself.
+  ws.on('error', (error) => parts.onDropped(error.message))
+  ws.on('close', () => {
+    for (const id of [...live.keys()]) end(id)
+  })
+
+  return {
+    ping() {
+      if (!alive) return drop('frozen')
+      alive = false
+      if (ws.readyState === ws.OPEN) ws.ping()
+    },
+    close: (code, reason) => ws.close(code, reason),
+  }
+}

@@ -1,0 +1,51 @@
+/** What one connection, and all of them together, may ask of the relay. */
+export interface Limits {
+  readonly connections: number
+  readonly subscriptionsPerConnection: number
+  readonly subscriptions: number
+  /** Stored events that one filter is answered with. */
+  readonly limit: number
+  /** Events per second, and how many may come at once. One with a bad signature counts for `invalidCost`. */
+  readonly eventsPerSecond: number
+  readonly eventBurst: number
+  readonly allEventsPerSecond: number
+  readonly allEventBurst: number
+  readonly invalidCost: number
+  /** Questions (REQ) per second, and how many at once. */
+  readonly requestsPerSecond: number
+  readonly requestBurst: number
+  /** Events of one connection that wait for their OK; above it we stop reading from it. */
+  readonly inFlight: number
+  /** Events that one transaction writes. */
+  readonly batch: number
+  /** Bytes that a reader may leave unread before it is dropped. */
+  readonly buffered: number
+  /** Frames that are none, before the connection is closed; one is forgiven every 10 s. */
+  readonly strikes: number
+  readonly pingMs: number
+  readonly sweepMs: number
+  readonly indexedTags: number
+  readonly futureSeconds: number
+}
+
+export const defaultLimits: Limits = {
+  connections: 10_000,
+  subscriptionsPerConnection: 64,
+  subscriptions: 50_000,
+  limit: 1_000,
+  eventsPerSecond: 200,
+  eventBurst: 4_000,
+  allEventsPerSecond: 1_000,
+  allEventBurst: 20_000,
+  invalidCost: 20,
+  requestsPerSecond: 20,
+  requestBurst: 400,
+  inFlight: 512,
+  batch: 512,
+  buffered: 4 * 1024 * 1024,
+  strikes: 20,
+  pingMs: 30_000,
+  sweepMs: 60_000,
+  indexedTags: 256,
+  futureSeconds: 15 * 60,
+}

@@ -1,0 +1,164 @@
+import { type IncomingMessage, type Server, STATUS_CODES } from 'node:http'
+import type { Duplex } from 'node:stream'
+import type { Log } from '@understudy/host/log'
+import type { Metrics } from '@understudy/host/metrics'
+import type { NostrEvent } from '@understudy/protocol/event'
+import type { Filter } from '@understudy/relays/filter'
+import { WebSocketServer } from 'ws'
+import { answer } from './answer.ts'
+import { type Connection, serve } from './connection.ts'
+import { maxFrameBytes } from './frame.ts'
+import { type About, informationOf } from './information.ts'
+import { createIntake, type Outcome, type VerifyEvent } from './intake.ts'
+import { defaultLimits, type Limits } from './limits.ts'
+import { createRate } from './rate.ts'
+import type { Admit } from './scope.ts'
+import type { Store } from './store.ts'
+import { createSubscriptions } from './subscriptions.ts'
+
+export interface RelayParts {
+  readonly store: Store
+  readonly verify: VerifyEvent
+  readonly admit: Admit
+  /** Milliseconds since 1970. */
+  readonly now: () => number
+  readonly log: Pick<Log, 'debug' | 'error'>
+  readonly metrics?: Metrics
+  readonly limits?: Partial<Limits>
+  readonly about?: About
+}
+
+export interface Relay {
+  /** Takes over an HTTP upgrade, whatever its path. */
+  handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer): void
+  /** Takes over the server's upgrades on this path; refuses all others. */
+  attach(server: Server, path?: string): void
+  /** An event of the relay's own program, under the same rules as everybody's. */
+  publish(event: NostrEvent): Promise<Outcome>
+  /** Stored events, newest first (at most the relay's limit). */
+  query(filters: readonly Filter[]): Promise<NostrEvent[]>
+  /** Live events only, ephemeral ones included. */
+  subscribe(filters: readonly Filter[], onEvent: (event: NostrEvent) => void): { close(): void }
+  /** The NIP-11 document. */
+  information(): ReturnType<typeof informationOf>
+  /** Writes what waits and closes every connection; the store stays open. */
+  close(): Promise<void>
+}
+
+/** A Nostr relay: NIP-01, NIP-11, NIP-40. */
+export function createRelay(parts: RelayParts): Relay {
+  const { store, verify, admit, now, log, metrics } = parts
+  const limits = { ...defaultLimits, ...parts.limits }
+  const subscriptions = createSubscriptions()
+  const connections = new Set<Connection>()
+  const open = { subscriptions: 0 }
+  const outcomes = metrics?.counter('relay_events_total', 'Events received, by what became of them', [
+    'outcome',
+  ])
+  const connected = metrics?.gauge('relay_connections', 'Open connections')
+  const dropped = metrics?.counter('relay_dropped_total', 'Connections that the relay gave up')
+
+  const intake = createIntake({
+    store,
+    verify,
+    admit,
+    now,
+    limits,
+    onEvent: (event, json) => subscriptions.publish(event, json),
+    onFailure: (error) => log.error({ err: error }, 'events could not be stored'),
+  })
+
+  const server = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    // Above what we read, so that a frame that is a little too large is answered rather than cut off.
+    maxPayload: 4 * maxFrameBytes,
+    // Without context takeover and below 1 kB: an idle connection keeps no zlib state.
+    perMessageDeflate: {
+      serverNoContextTakeover: true,
+      clientNoContextTakeover: true,
+      threshold: 1024,
+      concurrencyLimit: 4,
+    },
+  })
+
+  const pings = setInterval(() => {
+    for (const connection of connections) connection.ping()
+  }, limits.pingMs)
+  const sweeps = setInterval(sweep, limits.sweepMs)
+  pings.unref()
+  sweeps.unref()
+
+  function sweep(): void {
+    try {
+      if (store.sweep(Math.floor(now() / 1000), 200) === 200) setImmediate(sweep)
+    } catch (error) {
+      log.error({ err: error }, 'expired events could not be deleted')
+    }
+  }
+
+  function onOutcome({ ok, message }: Outcome): void {
+    outcomes?.inc({ outcome: message.split(':', 1)[0] || (ok ? 'accepted' : 'refused') })
+  }
+
+  const allEvents = createRate(limits.allEventBurst, limits.allEventsPerSecond, now)
+  const onDropped = (reason: string) => {
+    dropped?.inc()
+    log.debug({ reason }, 'connection given up')
+  }
+
+  function handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer) {
+    if (connections.size >= limits.connections) return refuseUpgrade(socket, 503)
+    server.handleUpgrade(req, socket, head, (ws) => {
+      const parts = { store, intake, subscriptions, limits, now, allEvents, open, onOutcome, onDropped }
+      const connection = serve(ws, socket, parts)
+      connections.add(connection)
+      connected?.set(connections.size)
+      ws.on('close', () => {
+        connections.delete(connection)
+        connected?.set(connections.size)
+      })
+    })
+  }
+
+  return {
+    handleUpgrade,
+    attach(http, path = '/') {
+      http.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
+        if (req.url?.split('?', 1)[0] === path) handleUpgrade(req, socket, head)
+        else refuseUpgrade(socket, 404)
+      })
+    },
+    async publish(event) {
+      const outcome = await intake.accept(event)
+      onOutcome(outcome)
+      return outcome
+    },
+    async query(filters) {
+      const events: NostrEvent[] = []
+      for await (const { json } of answer({ store, now, limit: limits.limit }, filters))
+        events.push(JSON.parse(json) as NostrEvent)
+      return events
+    },
+    subscribe(filters, onEvent) {
+      const subscription = { filters, deliver: onEvent }
+      subscriptions.add(subscription)
+      return { close: () => subscriptions.remove(subscription) }
+    },
+    information: () => informationOf(parts.about ?? {}, limits),
+    async close() {
+      clearInterval(pings)
+      clearInterval(sweeps)
+      intake.close()
+      // Their OKs leave before the connections are closed.
+      await new Promise((resolve) => setImmediate(resolve))
+      for (const connection of connections) connection.close(1001, 'going away')
+      server.close()
+    },
+  }
+}
+
+function refuseUpgrade(socket: Duplex, status: number): void {
+  socket.on('error', () => {})
+  socket.end(`HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\nConnection: close\r\nContent-Length: 0\r\n\r\n`)
+}
