@@ -19,17 +19,18 @@ import {
 } from './answers.ts'
 import type { Block, Chain } from './chain.ts'
 import type { Faucet } from './faucet.ts'
-import { MAX_TRANSACTION_BYTES } from './transaction.ts'
-
-const CONTRACT_NAME = /^[a-zA-Z]([a-zA-Z0-9]|[-_]){0,39}$/
+import { CLARITY_NAME, CONTRACT_NAME, MAX_TRANSACTION_BYTES } from './transaction.ts'
 
 const address = z.string().refine((text) => validateStacksAddress(text), 'not a Stacks address')
 const contractId = z.string().refine(isContractId, 'not a contract identifier')
 const principal = z.union([address, contractId])
-const name = z.string().regex(/^[a-zA-Z][a-zA-Z0-9\-_!?+<>=/*]{0,127}$/, 'not a Clarity name')
+const name = z.string().regex(CLARITY_NAME, 'not a Clarity name')
 const height = z.coerce.number().int().nonnegative()
 const hash = z.string().regex(/^(0x)?[0-9a-f]{64}$/, 'not 32 bytes in hex')
-const hex = z.string().regex(/^(0x)?([0-9a-fA-F]{2})+$/, 'not hex')
+const hex = z
+  .string()
+  .regex(/^(0x)?[0-9a-fA-F]+$/, 'not hex')
+  .refine((text) => text.length % 2 === 0, 'half a byte of hex')
 const contract = z.object({ address, name: z.string().regex(CONTRACT_NAME, 'not a contract name') })
 
 const transactionBody = z.object({ tx: hex, attachment: hex.optional() })
@@ -50,7 +51,7 @@ const ENVELOPE = 180
 const KB = 1024
 
 /** The node's RPC and the API's paths over one chain. Every handler: parse, one question, answer. */
-export function buildApp(chain: Chain, faucet: Faucet): Hono {
+export function buildApp(chain: Chain, faucet: Faucet, onFailure: (error: Error) => void): Hono {
   const app = new Hono()
   app.use(cors())
   app.use('/v2/transactions', limit(2 * MAX_TRANSACTION_BYTES + KB))
@@ -173,13 +174,19 @@ export function buildApp(chain: Chain, faucet: Faucet): Hono {
   app.notFound((c) => c.json({ error: `no such path: ${c.req.method} ${c.req.path}` }, 404))
   app.onError((error, c) => {
     if (error instanceof HTTPException) return c.json({ error: error.message }, error.status)
-    throw error
+    onFailure(error)
+    return c.json({ error: 'an internal error' }, 500)
   })
   return app
 }
 
+/** What is left of a refused body is never read, so the connection cannot be used again. */
 const limit = (maxSize: number) =>
-  bodyLimit({ maxSize, onError: (c) => c.json({ error: `the body is larger than ${maxSize} bytes` }, 413) })
+  bodyLimit({
+    maxSize,
+    onError: (c) =>
+      c.json({ error: `the body is larger than ${maxSize} bytes` }, 413, { connection: 'close' }),
+  })
 
 const badRequest = (message: string) => new HTTPException(400, { message })
 const notFound = (message: string) => new HTTPException(404, { message })

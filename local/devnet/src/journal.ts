@@ -4,7 +4,7 @@ import { join } from 'node:path'
 import { promisify } from 'node:util'
 import { z } from 'zod'
 
-const hex = z.string().regex(/^([0-9a-f]{2})+$/)
+const hex = z.string().regex(/^[0-9a-f]+$/)
 const txid = z.string().regex(/^0x[0-9a-f]{64}$/)
 
 /** One line of the journal. */

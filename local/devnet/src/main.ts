@@ -86,7 +86,7 @@ async function main() {
   const { stacks, burn } = chain.tip()
   log.info({ entries: entries.length, ms: Math.round(performance.now() - started), stacks, burn }, 'replayed')
 
-  const app = buildApp(chain, createFaucet(chain))
+  const app = buildApp(chain, createFaucet(chain), (error) => log.error(error))
   const server = serve({ fetch: app.fetch, hostname: '127.0.0.1', port })
   server.once('error', (error) => {
     log.fatal(error, 'cannot listen')

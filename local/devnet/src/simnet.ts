@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { type ClarityValue, noneCV, serializeCV } from '@stacks/transactions'
+import { type ClarityValue, noneCV, serializeCV, trueCV } from '@stacks/transactions'
 import { ACCOUNTS } from './accounts.ts'
 import { type Checkpoint, loadMachine } from './machine.ts'
 
@@ -94,6 +94,7 @@ const MISSING = 'value not found'
 
 /** Re-executing more than this (ms) after a rollback would be slower than a checkpoint more often. */
 const CHECKPOINT_AFTER = 250
+const MAX_STEPS = 10_000
 
 /**
  * Opens a chain at its genesis: epoch 4.0 (Clarity 6), boot contracts only, `ACCOUNTS` funded.
@@ -111,7 +112,8 @@ export async function openSimnet(genesisTime: number, print: (line: string) => v
   }
 
   let checkpoint: Checkpoint = machine.save()
-  let since: { readonly run: () => Execution | undefined; readonly ms: number }[] = []
+  /** What happened since the checkpoint. A panic left no operation behind, but the fee that it cost. */
+  let since: Step[] = []
   let sinceMs = 0
   const abis = new Map<string, Abi>()
   let balances: Map<string, bigint> | undefined
@@ -122,14 +124,56 @@ export async function openSimnet(genesisTime: number, print: (line: string) => v
     sinceMs = 0
   }
 
-  function apply<T extends Execution | undefined>(run: () => T): T {
+  function apply(step: Step): Execution {
     balances = undefined
     const started = performance.now()
-    const outcome = run()
-    const ms = performance.now() - started
-    since.push({ run, ms })
-    sinceMs += ms
-    return outcome
+    const execution = call((sdk) => run(sdk, step))
+    since.push(step)
+    sinceMs += performance.now() - started
+    return execution
+  }
+
+  function rollback(steps: readonly Step[]) {
+    machine.restore(checkpoint)
+    since = []
+    abis.clear()
+    for (const step of steps) apply(step)
+    save()
+  }
+
+  /** A panic of the virtual machine leaves its memory half-way: only a rollback makes it usable again. */
+  function survive<T>(use: () => T, onPanic: (cause: string) => T): T {
+    try {
+      return use()
+    } catch (error) {
+      rollback(since)
+      return onPanic(String(error))
+    }
+  }
+
+  function execute(operation: Operation): Execution {
+    return survive(
+      () => apply(operation),
+      (failed) => {
+        apply({ ...operation, payload: { type: 'nothing' } })
+        return { ok: false, failed }
+      },
+    )
+  }
+
+  /** The SDK throws strings; anything else is a panic. */
+  function attempt<T>(read: (sdk: Sdk) => T): Read<T> {
+    return survive<Read<T>>(
+      () => {
+        try {
+          return { ok: true, value: call(read) }
+        } catch (error) {
+          if (typeof error === 'string') return { ok: false, cause: error }
+          throw error
+        }
+      },
+      (cause) => ({ ok: false, cause }),
+    )
   }
 
   return {
@@ -139,23 +183,15 @@ export async function openSimnet(genesisTime: number, print: (line: string) => v
       time: Number(machine.sdk.getBlockTime()),
     }),
     mineBurnBlock() {
-      apply(() => {
-        call((sdk) => sdk.mineEmptyBurnBlock())
-        return undefined
-      })
+      apply('burn block')
     },
     execute(operation) {
-      if (sinceMs > CHECKPOINT_AFTER) save()
-      return apply(() => call((sdk) => run(sdk, operation)))
+      if (sinceMs > CHECKPOINT_AFTER || since.length > MAX_STEPS) save()
+      return execute(operation)
     },
     replaceLast(instead) {
-      const kept = since.slice(0, -1)
-      machine.restore(checkpoint)
-      for (const { run } of kept) run()
-      since = kept
-      abis.clear()
-      save()
-      return apply(() => call((sdk) => run(sdk, instead)))
+      rollback(since.slice(0, -1))
+      return execute(instead)
     },
     balance(principal) {
       balances ??= call((sdk) => sdk.getAssetsMap()).get('STX') ?? new Map()
@@ -170,40 +206,44 @@ export async function openSimnet(genesisTime: number, print: (line: string) => v
     },
     source: (contractId) => call((sdk) => sdk.getContractSource(contractId)),
     readOnly: (contractId, functionName, args, sender) =>
-      attempt(() => call((sdk) => sdk.callReadOnlyFn(contractId, functionName, [...args], sender).result)),
+      attempt((sdk) => sdk.callReadOnlyFn(contractId, functionName, [...args], sender).result),
     mapEntry(contractId, map, key) {
-      const entry = attempt(() => serializeCV(call((sdk) => sdk.getMapEntry(contractId, map, key))))
+      const entry = attempt((sdk) => serializeCV(sdk.getMapEntry(contractId, map, key)))
       return !entry.ok && entry.cause === MISSING ? { ok: true, value: serializeCV(noneCV()) } : entry
     },
-    dataVar: (contractId, name) =>
-      attempt(() => serializeCV(call((sdk) => sdk.getDataVar(contractId, name)))),
-  }
-}
-
-/** The SDK throws strings. */
-function attempt<T>(read: () => T): Read<T> {
-  try {
-    return { ok: true, value: read() }
-  } catch (error) {
-    if (typeof error === 'string') return { ok: false, cause: error }
-    throw error
+    dataVar: (contractId, name) => attempt((sdk) => serializeCV(sdk.getDataVar(contractId, name))),
   }
 }
 
 type Sdk = Awaited<ReturnType<typeof loadMachine>>['sdk']
+type Step = Operation | 'burn block'
 
-function run(sdk: Sdk, { sender, fee, miner, payload }: Operation): Execution {
+const DONE: Execution = { ok: true, result: trueCV(), events: [] }
+
+/** @throws when simnet panics, or mines another number of blocks than one */
+function run(sdk: Sdk, step: Step): Execution {
+  const height = sdk.stacksBlockHeight
+  const execution = step === 'burn block' ? mineBurnBlock(sdk) : mineOperation(sdk, step)
+  if (sdk.stacksBlockHeight !== height + 1)
+    throw new Error(`simnet did not mine one block: ${failure(execution)}`)
+  return execution
+}
+
+function failure(execution: Execution): string {
+  return execution.ok ? 'it mined more' : execution.failed
+}
+
+function mineBurnBlock(sdk: Sdk): Execution {
+  sdk.mineEmptyBurnBlock()
+  return DONE
+}
+
+function mineOperation(sdk: Sdk, { sender, fee, miner, payload }: Operation): Execution {
   const feeTransfer = { transferSTX: { amount: Number(fee), recipient: miner, sender } }
+  const transactions = [...(fee > 0n ? [feeTransfer] : []), ...payloadTransactions(payload, sender)]
   try {
-    const mined = sdk.mineBlock([
-      ...(fee > 0n ? [feeTransfer] : []),
-      ...payloadTransactions(payload, sender),
-    ] as never) as unknown as MinedTransaction[]
-    const last = mined.at(-1)
-    if (last === undefined || payload.type === 'nothing') {
-      return { ok: true, result: { type: 'true' } as ClarityValue, events: [] }
-    }
-    return { ok: true, result: last.result, events: last.events }
+    const mined = sdk.mineBlock(transactions as never) as unknown as MinedTransaction[]
+    return payload.type === 'nothing' ? DONE : { ok: true, ...mined.at(-1)! }
   } catch (error) {
     if (typeof error === 'string') return { ok: false, failed: error }
     throw error

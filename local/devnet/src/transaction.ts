@@ -43,6 +43,9 @@ export const TESTNET_CHAIN_ID = 0x80000000
 /** SIP-005 allows no transaction above the size of a block. */
 export const MAX_TRANSACTION_BYTES = 2 * 1024 * 1024
 
+export const CONTRACT_NAME = /^[a-zA-Z][a-zA-Z0-9_-]{0,39}$/
+export const CLARITY_NAME = /^[a-zA-Z][a-zA-Z0-9\-_!?+<>=/*]{0,127}$/
+
 /** A transfer ends with its memo. */
 const MEMO_BYTES = 34
 
@@ -73,6 +76,8 @@ export function decodeTransaction(raw: Uint8Array): Decoded {
   }
   const transaction = describe(raw, wire)
   if (transaction === undefined) return refuse('NoCoinbaseViaMempool', 'only miners send this kind')
+  if (!namesAreValid(transaction.payload))
+    return refuse('Deserialization', 'a name that Clarity does not allow')
   return { ok: true, transaction }
 }
 
@@ -82,6 +87,13 @@ export function decodeAccepted(raw: Uint8Array): Transaction {
   const transaction = wire && describe(raw, wire)
   if (transaction === undefined) throw new Error('the journal holds what is no transaction')
   return transaction
+}
+
+function namesAreValid(payload: Transaction['payload']): boolean {
+  if (payload.type === 'transfer') return true
+  if (payload.type === 'deploy') return CONTRACT_NAME.test(payload.name)
+  const [, contractName = ''] = payload.contractId.split('.')
+  return CONTRACT_NAME.test(contractName) && CLARITY_NAME.test(payload.functionName)
 }
 
 function parse(raw: Uint8Array): StacksTransactionWire | undefined {
