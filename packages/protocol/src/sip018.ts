@@ -36,7 +36,8 @@ export function recoverKey(hash: Uint8Array, rsv: string): string | undefined {
   }
 }
 
-function evenSecret(secretKey: Uint8Array): Uint8Array {
+/** The same secret, or its negation: the one whose public key has an even Y, as an attester's Stacks account and key have. */
+export function evenSecret(secretKey: Uint8Array): Uint8Array {
   if (secp256k1.getPublicKey(secretKey, true)[0] === 2) return secretKey
   const { Fn } = secp256k1.Point
   return Fn.toBytes(Fn.neg(Fn.fromBytes(secretKey)))
