@@ -237,8 +237,11 @@
 
 ;; Appends the hash of an event to the app's log and returns the new head.
 (define-private (link (app (buff 32)) (event (buff 32)))
-  (let ((head (sha256 (concat (get head (get-log app)) event))))
-    (map-set logs app { seq: (next-seq app), head: head })
+  (let (
+      (log (get-log app))
+      (head (sha256 (concat (get head log) event)))
+    )
+    (map-set logs app { seq: (+ (get seq log) u1), head: head })
     head
   )
 )

@@ -121,10 +121,7 @@
 ;; May its leaves be claimed? Burn and Stacks height must both have grown: a burn view that stalls skips no challenge.
 (define-read-only (is-payable (app (buff 32)) (epoch uint))
   (match (map-get? settlements { app: app, epoch: epoch })
-    row (and
-      (>= burn-block-height (+ (get burn row) (get challenge row)))
-      (>= stacks-block-height (+ (get height row) (get challenge row)))
-    )
+    row (is-past (get burn row) (get height row) (get challenge row))
     false
   )
 )
@@ -304,7 +301,10 @@
         round: round,
       }))
     )
-    (asserts! (is-payable app epoch) ERR_NOT_PAYABLE)
+    (asserts!
+      (is-past (get burn settlement) (get height settlement) (get challenge settlement))
+      ERR_NOT_PAYABLE
+    )
     (asserts! (< (get index leaf) (get count settlement)) ERR_INDEX)
     (asserts! (is-eq (root-of leaf proof) (get root settlement)) ERR_PROOF)
     (asserts! (and (is-standard recipient) (not (is-eq recipient current-contract))) ERR_RECIPIENT)
@@ -325,6 +325,14 @@
 )
 
 ;; ---------------------------------------------------------------- private
+
+;; Have burn height and Stacks height both grown by the challenge?
+(define-private (is-past (burn uint) (height uint) (challenge uint))
+  (and
+    (>= burn-block-height (+ burn challenge))
+    (>= stacks-block-height (+ height challenge))
+  )
+)
 
 ;; Zero amounts are left out of a tree, so every leaf is at least 1 uSTX.
 (define-private (is-outcome (root (buff 32)) (allocated uint) (count uint))
@@ -357,8 +365,11 @@
 
 ;; Appends the hash of an event to the app's log and returns the new head.
 (define-private (link (app (buff 32)) (event (buff 32)))
-  (let ((head (sha256 (concat (get head (get-log app)) event))))
-    (map-set logs app { seq: (next-seq app), head: head })
+  (let (
+      (log (get-log app))
+      (head (sha256 (concat (get head log) event)))
+    )
+    (map-set logs app { seq: (+ (get seq log) u1), head: head })
     head
   )
 )
