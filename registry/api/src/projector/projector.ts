@@ -176,7 +176,9 @@ export function createProjector(parts: ProjectorParts): Projector {
     let count = 0
     for await (const address of archive.list()) {
       if (done.has(address)) continue
-      const records = decodeRecords(await archive.get(address)).flatMap((record) => {
+      const bytes = await archive.get(address).catch((error) => onTrouble('archive', error))
+      if (!bytes) continue
+      const records = decodeRecords(bytes).flatMap((record) => {
         if (record.ok && (!('event' in record.value) || verify(record.value.event))) return [record.value]
         onTrouble(
           'archive',

@@ -48,7 +48,7 @@ function ask(kindsAsked: readonly number[], authors: ReadonlySet<string>): Filte
 }
 
 export interface Listener {
-  /** Asks anew when the chain names other people than before. */
+  /** Asks anew when the chain gives anybody a say that they had not before. */
   follow(chain: ChainState): void
   close(): void
 }
@@ -58,10 +58,13 @@ export function listen(relays: Pick<Relays, 'subscribe'>, onEvent: (event: unkno
   let subscription: { close(): void } | undefined
   return {
     follow(chain) {
-      const filters = filtersOf(chain)
-      const question = JSON.stringify(filters)
+      // Not the filters: somebody known may have got a say in one more app, and be refused no longer.
+      const question = JSON.stringify(
+        [...chain.apps.values()].map((app) => [app.id, app.mirrors.size, app.rules.length]),
+      )
       if (question === asked) return
       asked = question
+      const filters = filtersOf(chain)
       const before = subscription
       subscription = filters.length > 0 ? relays.subscribe(filters, { onEvent }) : undefined
       before?.close()
