@@ -95,7 +95,7 @@ async function main() {
   await new Promise((resolve) => server.once('listening', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`
   log.info({ url }, `devnet listening on ${url}`)
-  process.stdout.write(`${JSON.stringify({ url })}\n`)
+  process.stdout.write(`${JSON.stringify({ msg: 'ready', url })}\n`)
 
   const miner = startMiner(chain, burnInterval, (error) => {
     log.fatal(error, 'mining failed')
