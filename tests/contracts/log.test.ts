@@ -10,7 +10,15 @@ import {
   verifyLog,
 } from '@understudy/chain/log'
 import { createLogReader, readComplete } from '@understudy/chain/logReader'
-import { bondAt, type ChainApp, isPayable, projectChain, rulesAt, stateBelow } from '@understudy/chain/state'
+import {
+  bondAt,
+  bondedMirrors,
+  type ChainApp,
+  isPayable,
+  projectChain,
+  rulesAt,
+  stateBelow,
+} from '@understudy/chain/state'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type App, accounts, contracts, type Network, openNetwork, terms, treeOf } from './network.ts'
 
@@ -219,6 +227,25 @@ describe('the projected state', () => {
       paid: 30_000_000n,
       shares: 85_000_000n,
     })
+  })
+
+  it('adds up to the balances that the contracts hold', () => {
+    const apps = [...projectChain(verifyLog(network.entries)).apps.values()]
+    const bonds = apps.flatMap(({ mirrors }) => [...mirrors.values()]).filter(({ withdrawn }) => !withdrawn)
+    expect(network.balance(contracts.registry)).toBe(bonds.reduce((sum, { bond }) => sum + bond, 0n))
+    expect(network.balance(contracts.pool)).toBe(
+      apps.reduce((sum, { pool }) => sum + pool.free + pool.owed, 0n),
+    )
+  })
+
+  it('says whose bond counts in an epoch, at its owner and key', () => {
+    const bonded = bondedMirrors(appOf(first), 0)
+    expect(bonded.map(({ mirror, owner, bond }) => ({ mirror, owner, bond }))).toEqual([
+      { mirror: 1, owner: operator, bond: terms.minBond },
+      { mirror: 2, owner: neighbour, bond: terms.minBond * 3n },
+    ])
+    // Unbonded before its epoch 0 began.
+    expect(bondedMirrors(appOf(second), 0)).toEqual([])
   })
 
   it('below a burn height knows nothing of what came at that height or later', () => {
