@@ -28,7 +28,8 @@ import { getPublicKey } from 'nostr-tools/pure'
 
 /** Chain id of simnet, testnet's. */
 export const chainId = 0x80000000
-const deployer = 'ST3TVTE6MCZKCYFCWCK7X4NKMMM21H92FKESG9707'
+/** The address that the protocol's vectors name as the pool's. */
+const deployer = 'ST1PQHQKV0RJXZFY1DGX8MNSNYVE3VGZJSRTPGZGM'
 export const contracts = contractsOf(deployer)
 /** Everyone here holds a million STX. */
 export const accounts = {

@@ -1,0 +1,94 @@
+import { readFileSync } from 'node:fs'
+import { Cl, type ClarityValue } from '@stacks/transactions'
+import type { PayoutLeaf, ProofStep } from '@understudy/protocol/merkle'
+import type { SettlementMessage } from '@understudy/protocol/settlement'
+import { beforeAll, expect, it } from 'vitest'
+import { chainId, contracts, type Network, openNetwork } from './network.ts'
+
+interface MerkleVectors {
+  readonly recipients: readonly string[]
+  readonly leaves: readonly (Omit<PayoutLeaf, 'amount'> & {
+    readonly amount: string
+    readonly hash: string
+  })[]
+  readonly roots: readonly string[]
+  readonly proofs: readonly {
+    readonly size: number
+    readonly index: number
+    readonly proof: readonly ProofStep[]
+  }[]
+}
+
+interface SignatureVectors {
+  readonly keys: readonly { readonly even: string }[]
+  readonly settlements: readonly {
+    readonly chainId: number
+    readonly message: Omit<SettlementMessage, 'allocated'> & { readonly allocated: string }
+    readonly hash: string
+    /** By key. */
+    readonly signatures: readonly string[]
+  }[]
+}
+
+function vectors<T>(name: string): T {
+  return JSON.parse(
+    readFileSync(new URL(`../../packages/protocol/vectors/${name}.json`, import.meta.url), 'utf8'),
+  )
+}
+
+const merkle = vectors<MerkleVectors>('merkle')
+const signatures = vectors<SignatureVectors>('signatures')
+
+let network: Network
+beforeAll(async () => {
+  network = await openNetwork()
+})
+
+const tupleOf = (index: number, mirror: number, recipient: string, amount: bigint): ClarityValue =>
+  Cl.tuple({
+    index: Cl.uint(index),
+    mirror: Cl.uint(mirror),
+    recipient: Cl.principal(recipient),
+    amount: Cl.uint(amount),
+  })
+
+it('hashes the leaves of the vectors', () => {
+  for (const { index, mirror, recipient, amount, hash } of merkle.leaves) {
+    const leaf = tupleOf(index, mirror, recipient, BigInt(amount))
+    expect(network.read(contracts.pool, 'leaf-hash', [leaf])).toEqual(Cl.bufferFromHex(hash))
+  }
+})
+
+it('finds the roots of the vectors by their proofs', () => {
+  expect(merkle.proofs.length).toBeGreaterThan(0)
+  for (const { size, index, proof } of merkle.proofs) {
+    const leaf = tupleOf(index, index % 5, merkle.recipients[index % 4]!, BigInt(index) * 1_000_003n + 1n)
+    const steps = proof.map(({ hash, left }) =>
+      Cl.tuple({ hash: Cl.bufferFromHex(hash), left: Cl.bool(left) }),
+    )
+    const root = network.read(contracts.pool, 'root-of', [leaf, Cl.list(steps)])
+    expect(root).toEqual(Cl.bufferFromHex(merkle.roots[size - 1]!))
+  }
+})
+
+it('hashes the settlements of the vectors and knows who signed them', () => {
+  const here = signatures.settlements.filter((vector) => vector.chainId === chainId)
+  expect(here.length).toBeGreaterThan(0)
+  for (const { message, hash, signatures: signed } of here) {
+    expect(message.pool).toBe(contracts.pool)
+    const onChain = network.read(contracts.pool, 'settlement-hash', [
+      Cl.bufferFromHex(message.app),
+      Cl.uint(message.epoch),
+      Cl.uint(message.round),
+      Cl.bufferFromHex(message.inputs),
+      Cl.bufferFromHex(message.root),
+      Cl.uint(BigInt(message.allocated)),
+      Cl.uint(message.count),
+    ])
+    expect(onChain).toEqual(Cl.bufferFromHex(hash))
+    const keys = Cl.list(signatures.keys.map(({ even }) => Cl.bufferFromHex(even)))
+    const given = Cl.list(signed.map((rsv, i) => (i === 2 ? Cl.none() : Cl.some(Cl.bufferFromHex(rsv)))))
+    const signers = network.read(contracts.quorum, 'signers', [Cl.bufferFromHex(hash), keys, given])
+    expect(signers).toEqual(Cl.list(signed.map((_, i) => Cl.bool(i !== 2))))
+  }
+})
