@@ -19,6 +19,7 @@ CREATE TABLE "registry"."announcements" (
 --> statement-breakpoint
 CREATE TABLE "registry"."attestations" (
 	"event_id" text PRIMARY KEY NOT NULL,
+	"created_at" bigint NOT NULL,
 	"app" text NOT NULL,
 	"epoch" integer NOT NULL,
 	"attester" text NOT NULL,

@@ -24,7 +24,7 @@ import { createRegistry } from './view/registry.ts'
 export interface ProgramParts {
   readonly pool: Pool
   readonly archive: Archive
-  readonly client: StacksClient
+  readonly client: Pick<StacksClient, 'info' | 'contractEvents'>
   readonly contracts: Contracts
   readonly relays: readonly string[]
   readonly vantage: Vantage

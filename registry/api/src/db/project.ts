@@ -80,7 +80,7 @@ export async function projectEvent(db: Db, event: NostrEvent, fact: Fact): Promi
       const { report, ...attestation } = fact.attestation
       await db
         .insert(t.attestations)
-        .values({ ...attestation, ...report })
+        .values({ ...attestation, ...report, createdAt })
         .onConflictDoNothing()
       return
     }

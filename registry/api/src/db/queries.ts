@@ -44,7 +44,14 @@ export interface HeartbeatRow {
 /** Everything that attesters published about one epoch. */
 export interface Evidence {
   readonly commitments: readonly Commitment[]
-  readonly attestations: readonly Attestation[]
+  readonly attestations: readonly DatedAttestation[]
+}
+
+export type DatedAttestation = Attestation & { readonly createdAt: number }
+
+function attestationOf(row: typeof t.attestations.$inferSelect): DatedAttestation {
+  const { eventId, createdAt, app, epoch, attester, ...report } = row
+  return { eventId, createdAt, app, epoch, attester, report }
 }
 
 export async function repositoryOfApp(db: Db, app: string): Promise<RepositoryRow | undefined> {
@@ -123,13 +130,7 @@ export async function evidenceOfEpochs(
     ...row,
     header: { stx, latitude, longitude },
   }))
-  const attestations = attested.map(({ eventId, app: of, epoch, attester, ...report }) => ({
-    eventId,
-    app: of,
-    epoch,
-    attester,
-    report,
-  }))
+  const attestations = attested.map(attestationOf)
   return new Map(
     wanted.map((epoch) => [
       epoch,
@@ -159,13 +160,7 @@ export async function attestationsOfMirror(
     .where(and(eq(a.app, app), eq(a.mirror, mirror)))
     .orderBy(desc(a.epoch), a.attester, a.eventId)
     .limit(limit)
-  return rows.map(({ eventId, app: of, epoch, attester, ...report }) => ({
-    eventId,
-    app: of,
-    epoch,
-    attester,
-    report,
-  }))
+  return rows.map(attestationOf)
 }
 
 /** The commitments that a hash of inputs stands for, where a proposal or co-signature told it. */

@@ -142,6 +142,7 @@ export const attestations = registry.table(
   'attestations',
   {
     eventId: text('event_id').primaryKey(),
+    createdAt: whole('created_at').notNull(),
     app: text().notNull(),
     epoch: integer().notNull(),
     attester: text().notNull(),

@@ -1,16 +1,15 @@
 import type { ChainApp, ChainMirror } from '@understudy/chain/state'
 import type { AttestationView, MirrorDetail, MirrorView } from '@understudy/protocol/api'
 import type { Attestation, Report } from '@understudy/protocol/attestation'
-import type { MirrorOutcome, Outcome } from '@understudy/protocol/outcome'
+import type { Bundle, MirrorOutcome, Outcome } from '@understudy/protocol/outcome'
 import { attesterKey, type Rules, threshold } from '@understudy/protocol/rules'
 import type { AnnouncementRow, HeartbeatRow } from '../db/queries.ts'
-import type { HeldBundle } from './outcome.ts'
 
 /** What the attesters of one epoch's rules found, all of it committed to and revealed. */
 export interface Verdict {
   readonly epoch: number
   readonly rules: Rules
-  readonly bundles: readonly HeldBundle[]
+  readonly bundles: readonly Bundle[]
   readonly outcome: Outcome
 }
 
