@@ -1,0 +1,124 @@
+import type { AppView, NetworkView } from '@understudy/protocol/api'
+import { useState } from 'preact/hooks'
+import { useDraft } from '../draft.ts'
+import { formatStx, parseStx } from '../money.ts'
+import { Field } from '../part/field.tsx'
+import { Loading } from '../part/loading.tsx'
+import { type Proposal, Review } from '../part/review.tsx'
+import { Stx } from '../part/stx.tsx'
+import { Title } from '../part/title.tsx'
+import { Trouble } from '../part/trouble.tsx'
+import { Unaudited } from '../part/unaudited.tsx'
+import { usePolled } from '../polled.ts'
+import { hrefOf } from '../route.ts'
+import { useTheatre } from '../theatre.ts'
+import { lasts, rulesInWords } from '../words.ts'
+
+export function FundPage({ app: id }: { app: string }) {
+  const { registry, network } = useTheatre()
+  const app = usePolled(`app ${id}`, () => registry.app(id))
+  return (
+    <>
+      <p class="crumb">
+        <a href={hrefOf({ page: 'app', app: id })}>{app.state === 'ready' ? app.value.name : 'App'}</a>
+      </p>
+      <Title text="Fund a pool">
+        {app.state === 'ready' ? `Fund the pool of ${app.value.name}` : 'Fund a pool'}
+      </Title>
+      {app.state === 'failed' && <Trouble what="The app could not be read" reason={app.reason} />}
+      {network.state === 'failed' && (
+        <Trouble what="The registry could not be read" reason={network.reason} />
+      )}
+      {app.state === 'ready' && network.state === 'ready' ? (
+        <FundForm app={app.value} network={network.value} />
+      ) : (
+        app.state !== 'failed' && <Loading what="the app" />
+      )}
+    </>
+  )
+}
+
+function FundForm({ app, network }: { app: AppView; network: NetworkView }) {
+  const [draft, change, clear] = useDraft(`fund.${app.app}`, { amount: '' })
+  const [insist, setInsist] = useState(false)
+  const [proposal, setProposal] = useState<Proposal>()
+  const amount = readAmount(draft.amount)
+
+  function onSubmit(event: Event): void {
+    event.preventDefault()
+    setInsist(true)
+    if (amount.ok) setProposal(deposit(app, amount.value))
+    else document.getElementById('amount')?.focus()
+  }
+
+  if (proposal)
+    return (
+      <Review proposal={proposal} network={network} onBack={() => setProposal(undefined)} onSent={clear} />
+    )
+  return (
+    <form onSubmit={onSubmit} noValidate>
+      <Unaudited />
+      <p>
+        The pool holds <Stx micro={app.pool.free} /> that nobody has earned yet; it lasts:{' '}
+        {lasts(app, network.chainId)}.
+      </p>
+      <h2>What you agree to: rules, version {app.rules.version}</h2>
+      <ul class="sentences">
+        {rulesInWords(app).map((sentence) => (
+          <li key={sentence}>{sentence}</li>
+        ))}
+        <li>
+          A deposit is spent on mirrors as epochs are settled. This version of the contract has no way to take
+          back what is not spent.
+        </li>
+      </ul>
+      <Field
+        name="amount"
+        label="Amount"
+        unit="STX"
+        numeric
+        value={draft.amount}
+        onInput={(value) => change({ amount: value })}
+        problem={amount.ok ? undefined : amount.reason}
+        insist={insist}
+        hint={
+          amount.ok && BigInt(app.rules.budget) > 0n
+            ? `Pays ${formatTenths((amount.value * 10n) / BigInt(app.rules.budget))} epochs at the full budget.`
+            : `One epoch pays up to ${formatStx(BigInt(app.rules.budget))} STX.`
+        }
+      />
+      <p class="actions">
+        <button type="submit" class="primary">
+          Review the deposit
+        </button>
+      </p>
+    </form>
+  )
+}
+
+function readAmount(text: string) {
+  const read = parseStx(text)
+  return read.ok && read.value === 0n ? ({ ok: false, reason: 'Must be more than 0 STX.' } as const) : read
+}
+
+const formatTenths = (tenths: bigint): string =>
+  tenths % 10n === 0n ? String(tenths / 10n) : `${tenths / 10n}.${tenths % 10n}`
+
+function deposit(app: AppView, amount: bigint): Proposal {
+  return {
+    title: `Fund ${app.name} with ${formatStx(amount)} STX`,
+    will: [
+      `Exactly ${formatStx(amount)} STX leaves your wallet and goes to the pool of ${app.name}; anything else makes the transaction fail.`,
+      `You accept the rules of version ${app.rules.version}. Should they have changed by the time it is mined, it fails and your money stays.`,
+    ],
+    app: app.app,
+    expect: { kind: 'deposit', before: app.pool.deposited, amount: String(amount) },
+    build: (calls, contracts, sender) =>
+      calls.fund(contracts, sender, {
+        app: app.app,
+        amount,
+        rulesVersion: app.rules.version,
+        minShares: amount,
+      }),
+  }
+}

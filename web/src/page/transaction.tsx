@@ -1,0 +1,142 @@
+import { shortened, transactionLink } from '../link.ts'
+import { Copy } from '../part/copy.tsx'
+import { Loading } from '../part/loading.tsx'
+import { Pill } from '../part/pill.tsx'
+import { Stx } from '../part/stx.tsx'
+import { Title } from '../part/title.tsx'
+import { usePolled } from '../polled.ts'
+import { hrefOf } from '../route.ts'
+import type { Sent } from '../sent.ts'
+import { useTheatre } from '../theatre.ts'
+import { relative } from '../time.ts'
+
+/** One transaction that this browser sent: pending, failed with the reason, or confirmed and read back from the registry. */
+export function TransactionPage({ txid }: { txid: string }) {
+  const { sent, network, forget } = useTheatre()
+  const row = sent.find((candidate) => candidate.txid === txid)
+  const href = network.state === 'ready' ? transactionLink(network.value, txid) : undefined
+  return (
+    <>
+      <Title text={row?.title ?? 'Transaction'} />
+      {row ? (
+        <div aria-live="polite">
+          <Fate row={row} />
+        </div>
+      ) : (
+        <p class="note">This browser did not send this transaction, or has forgotten it.</p>
+      )}
+      <dl class="facts small">
+        <div>
+          <dt>Transaction</dt>
+          <dd>
+            <code class="long">{txid}</code> <Copy text={txid} label="transaction id" />
+          </dd>
+        </div>
+        {row && (
+          <div>
+            <dt>Sent</dt>
+            <dd>
+              {relative(Math.floor(row.sentAt / 1_000), Date.now())} by{' '}
+              <code title={row.sender}>{shortened(row.sender)}</code>
+            </dd>
+          </div>
+        )}
+      </dl>
+      <p class="actions">
+        {href && (
+          <a class="button" href={href} rel="noopener noreferrer">
+            Look at it on the chain
+          </a>
+        )}
+        {row && row.fate.state !== 'pending' && (
+          <button type="button" class="plain" onClick={() => forget(txid)}>
+            Forget it
+          </button>
+        )}
+      </p>
+    </>
+  )
+}
+
+function Fate({ row }: { row: Sent }) {
+  switch (row.fate.state) {
+    case 'pending':
+      return (
+        <div class="card fate">
+          <Pill kind="pending" text="Pending" />
+          <p>
+            The wallet has sent it; it waits for a block. You may close this page: it is remembered here, and
+            happens without it.
+          </p>
+        </div>
+      )
+    case 'failed':
+      return (
+        <div class="card fate">
+          <Pill kind="failed" text="Failed" />
+          <p>{row.fate.why}</p>
+          <p>Nothing changed and no money moved, but the network fee is spent.</p>
+          <p>
+            <a href={formOf(row)}>Back to the form</a>
+          </p>
+        </div>
+      )
+    case 'confirmed':
+      return (
+        <div class="card fate">
+          <Pill kind="confirmed" text="Confirmed" />
+          <p>It is in Stacks block {row.fate.height.toLocaleString('en')}.</p>
+          <Result row={row} />
+        </div>
+      )
+  }
+}
+
+function formOf({ app, expect }: Sent): string {
+  if (expect.kind === 'app') return hrefOf({ page: 'register-app' })
+  return hrefOf({ page: expect.kind === 'mirror' ? 'register-mirror' : 'fund', app })
+}
+
+/** What the registry says now, which is how everyone else sees it. */
+function Result({ row }: { row: Sent }) {
+  const { registry } = useTheatre()
+  const app = usePolled(`app ${row.app}`, () => registry.app(row.app))
+  const mirrors = usePolled(`mirrors ${row.app}`, () => registry.mirrors(row.app))
+  const waiting = <Loading what="it back from the registry" lines={1} />
+  if (app.state !== 'ready') return waiting
+  const link = <a href={hrefOf({ page: 'app', app: row.app })}>{app.value.name}</a>
+  switch (row.expect.kind) {
+    case 'app':
+      return (
+        <p class="result">
+          {link} is registered. Next: publish its first release, find operators, and{' '}
+          <a href={hrefOf({ page: 'fund', app: row.app })}>fund its pool</a>.
+        </p>
+      )
+    case 'mirror': {
+      const { nodeKey } = row.expect
+      const mirror =
+        mirrors.state === 'ready'
+          ? mirrors.value.find((m) => m.nodeKey === nodeKey && m.owner === row.sender)
+          : undefined
+      if (!mirror) return waiting
+      return (
+        <p class="result">
+          Mirror number {mirror.mirror} of {link} is registered, bonded with <Stx micro={mirror.bond} />.{' '}
+          {mirror.bound
+            ? 'Its node confirms this wallet.'
+            : 'It can earn once its node announces itself and names this wallet.'}
+        </p>
+      )
+    }
+    case 'deposit': {
+      const { pool } = app.value
+      if (BigInt(pool.deposited) < BigInt(row.expect.before) + BigInt(row.expect.amount)) return waiting
+      return (
+        <p class="result">
+          The pool of {link} now has <Stx micro={pool.free} /> free.
+        </p>
+      )
+    }
+  }
+}

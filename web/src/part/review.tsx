@@ -1,0 +1,162 @@
+import type { ContractCall } from '@understudy/chain/calls'
+import type { Contracts } from '@understudy/chain/contracts'
+import type { NetworkView } from '@understudy/protocol/api'
+import { useEffect, useRef, useState } from 'preact/hooks'
+import { hrefOf } from '../route.ts'
+import type { Sent } from '../sent.ts'
+import { useTheatre } from '../theatre.ts'
+import { Unaudited } from './unaudited.tsx'
+
+type Calls = typeof import('@understudy/chain/calls')
+
+/** Something that a person is about to sign. */
+export interface Proposal {
+  readonly title: string
+  /** What will happen, a sentence each. */
+  readonly will: readonly string[]
+  readonly app: string
+  readonly expect: Sent['expect']
+  readonly build: (calls: Calls, contracts: Contracts, sender: string) => ContractCall
+}
+
+type Step =
+  | { readonly at: 'wallet'; readonly busy: boolean; readonly said: string }
+  | {
+      readonly at: 'review'
+      readonly sender: string
+      readonly call: ContractCall
+      readonly promises: readonly string[]
+      readonly busy: boolean
+      readonly said: string
+    }
+
+const cancelled = 'You said no in the wallet. Nothing was signed, nothing was sent.'
+
+/** Words before the signature: what the call does, and what the chain will not let it do. Derived from the very call that is signed. */
+export function Review(props: {
+  proposal: Proposal
+  network: NetworkView
+  onBack: () => void
+  onSent: () => void
+}) {
+  const { proposal, network, onBack, onSent } = props
+  const { record } = useTheatre()
+  const [step, setStep] = useState<Step>({ at: 'wallet', busy: true, said: '' })
+  const heading = useRef<HTMLHeadingElement>(null)
+
+  async function choose(again: boolean): Promise<void> {
+    setStep({ at: 'wallet', busy: true, said: '' })
+    try {
+      const [wallet, calls] = await Promise.all([import('../wallet.ts'), import('@understudy/chain/calls')])
+      const answer = await wallet.askAddress(network.chainId, again)
+      if (!answer.ok) {
+        const said = answer.cancelled
+          ? 'No wallet was chosen. Nothing was sent.'
+          : `The wallet could not be used. ${answer.reason}`
+        return setStep({ at: 'wallet', busy: false, said })
+      }
+      const sender = answer.value
+      const call = proposal.build(calls, network.contracts as Contracts, sender)
+      const promises = calls.describeCall(call).map((words) => words.replaceAll(sender, 'Your wallet'))
+      setStep({ at: 'review', sender, call, promises, busy: false, said: '' })
+    } catch {
+      setStep({
+        at: 'wallet',
+        busy: false,
+        said: 'A part of this page could not be loaded. Are you offline?',
+      })
+    }
+  }
+
+  async function sign(review: Extract<Step, { at: 'review' }>): Promise<void> {
+    setStep({ ...review, busy: true, said: 'Waiting for your wallet…' })
+    const { sendCall } = await import('../wallet.ts')
+    const answer = await sendCall(review.call, review.sender, network.chainId)
+    if (!answer.ok) {
+      const said = answer.cancelled ? cancelled : `The wallet could not send it: ${answer.reason}`
+      return setStep({ ...review, busy: false, said })
+    }
+    const { title, app, expect } = proposal
+    record({
+      txid: answer.value,
+      title,
+      app,
+      expect,
+      sender: review.sender,
+      sentAt: Date.now(),
+      fate: { state: 'pending' },
+    })
+    onSent()
+    location.hash = hrefOf({ page: 'transaction', txid: answer.value })
+  }
+
+  useEffect(() => {
+    heading.current?.focus()
+    choose(false)
+  }, [])
+
+  return (
+    <section class="card review" aria-labelledby="review-heading">
+      <h2 id="review-heading" ref={heading} tabIndex={-1}>
+        Before you sign
+      </h2>
+      <Unaudited />
+      <h3>What will happen</h3>
+      <ul class="sentences">
+        {proposal.will.map((sentence) => (
+          <li key={sentence}>{sentence}</li>
+        ))}
+      </ul>
+      {step.at === 'review' && (
+        <>
+          <h3>What the chain enforces</h3>
+          <ul class="sentences promises">
+            {step.promises.map((sentence) => (
+              <li key={sentence}>{sentence}</li>
+            ))}
+            <li>The network fee comes on top: your wallet names it.</li>
+          </ul>
+          <dl class="facts small">
+            <div>
+              <dt>From</dt>
+              <dd>
+                <code>{step.sender}</code>
+              </dd>
+            </div>
+            <div>
+              <dt>Calls</dt>
+              <dd>
+                <code>
+                  {step.call.contract} <wbr />
+                  {step.call.functionName}
+                </code>
+              </dd>
+            </div>
+          </dl>
+        </>
+      )}
+      <p class="said" role="status">
+        {step.at === 'wallet' && step.busy ? 'Asking your wallet for its address…' : step.said}
+      </p>
+      <div class="actions">
+        {step.at === 'review' ? (
+          <>
+            <button type="button" class="primary" disabled={step.busy} onClick={() => sign(step)}>
+              Sign in your wallet
+            </button>
+            <button type="button" disabled={step.busy} onClick={() => choose(true)}>
+              Use another wallet
+            </button>
+          </>
+        ) : (
+          <button type="button" class="primary" disabled={step.busy} onClick={() => choose(true)}>
+            Choose a wallet
+          </button>
+        )}
+        <button type="button" class="plain" onClick={onBack}>
+          Back to the form
+        </button>
+      </div>
+    </section>
+  )
+}

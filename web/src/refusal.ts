@@ -1,0 +1,48 @@
+/** What the contracts' error numbers mean to the person who signed. */
+const refusals: Record<number, string> = {
+  100: 'This repository is registered already.',
+  101: 'The repository address is not one that the contract takes.',
+  102: 'The first epoch would begin in the past or more than a year ahead. The chain moved on while you signed: choose a later start.',
+  103: 'The epoch length is out of bounds.',
+  104: 'The notice is too short or too long.',
+  105: 'The cap must be more than 0.',
+  106: 'The budget must be more than 0 and at most the cap.',
+  107: 'The number of attesters must be odd.',
+  108: 'The attester keys are not valid, or one stands there twice.',
+  109: 'The number of places must be more than 0.',
+  110: 'The levels are not ones that the contract knows.',
+  111: 'The floor is above 100 per cent.',
+  112: 'The bond that counts in one network must be at least the smallest bond.',
+  113: 'The fee exceeds the budget.',
+  114: 'The grace is too long.',
+  115: 'The smallest bond must be more than 0.',
+  116: 'f must be smaller than the number of attesters.',
+  117: 'The settlement window exceeds half an epoch.',
+  118: 'The challenge time must be 6 blocks or more, and at most a quarter of the window.',
+  119: 'The claim period must be at least one epoch and at most a year.',
+  120: 'The release key is not a key.',
+  200: 'The contract knows no such app.',
+  201: 'This wallet cannot own a mirror.',
+  202: 'The node key is not a key.',
+  203: 'The address of the mirror is missing.',
+  204: 'The bond is below the smallest one that the rules allow.',
+  205: 'This wallet registered a mirror with this node key already.',
+  300: 'The contract knows no such app.',
+  301: 'The rules changed while you signed. Look at the new ones and fund again.',
+  302: 'The amount must be more than 0.',
+  303: 'The deposit would have bought fewer shares than you asked for.',
+}
+
+/** Why a transaction changed nothing. `result` is what the call returned, printed as Clarity. */
+export function refusalInWords(status: string, result: string | undefined): string {
+  if (status === 'abort_by_post_condition')
+    return 'It would have moved something that was not announced, so the chain undid it.'
+  const code = /^\(err u(\d+)\)$/.exec(result ?? '')?.[1]
+  const known = code === undefined ? undefined : refusals[Number(code)]
+  if (known) return `${known} (error ${code})`
+  if (status.startsWith('dropped'))
+    return 'The network dropped it before it was mined, for instance because another took its place.'
+  // stx-transfer? answers u1 where the sender has too little.
+  if (code === '1') return 'The wallet holds too little STX. (error 1)'
+  return `The contract refused it${code === undefined ? '' : ` (error ${code})`}.`
+}

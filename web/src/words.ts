@@ -1,0 +1,124 @@
+import type { AppView, EpochView, MirrorView } from '@understudy/protocol/api'
+import { decodeGeohash } from '@understudy/protocol/place'
+import { formatStx, grouped } from './money.ts'
+import { plural, spanOfBlocks } from './time.ts'
+
+/** What the attesters' codes for an outcome mean to somebody who runs a mirror. */
+const reasons: Record<string, string> = {
+  'wrong-bytes': 'sent bytes that are not the release',
+  'wrong-answer': 'signed a wrong answer about the repository',
+  stale: 'serves a release older than the grace allows',
+  'stale-commit': 'serves a release older than the grace allows',
+  'no-announcement': 'has not announced itself',
+  'not-announced': 'has not announced itself',
+  expired: 'let its announcement expire',
+  status: 'answered with an HTTP error',
+  cors: 'does not let other pages read from it (CORS)',
+  missing: 'lacks a file of the release',
+  timeout: 'did not answer in time',
+  late: 'answered too late',
+  slow: 'answered too late',
+  refused: 'refused the connection',
+  unreachable: 'could not be reached',
+  unresolved: 'has a name that does not resolve',
+  reset: 'dropped the connection',
+  tls: 'has a faulty certificate',
+  'too-large': 'sent more than the file holds',
+  redirects: 'redirects elsewhere',
+  'bad-response': 'answered something that is not HTTP',
+  'bad-url': 'has an address that is not a URL',
+  scheme: 'is not on https',
+  credentials: 'has credentials in its address',
+  'not-admitted': 'has an address that is not public',
+  'own-dns': "attester's own name server failed",
+  'own-network': "attester's own network failed",
+}
+
+export function reasonInWords(code: string): string {
+  return reasons[code] ?? code.replaceAll('-', ' ')
+}
+
+export const mirrorStates: Record<MirrorView['state'], string> = {
+  up: 'Up',
+  down: 'Down',
+  stale: 'Stale',
+  tampering: 'Tampering',
+  unknown: 'Not attested yet',
+}
+
+/** Why a mirror earns nothing at present, or undefined. */
+export function whyUnpaid(mirror: MirrorView, floor: number): string | undefined {
+  if (!mirror.bound)
+    return 'The node has not confirmed this wallet: its announcement must name the owner before anything is paid.'
+  if (mirror.state === 'tampering') return 'Unpaid: it sent bytes that are not the signed release.'
+  if (mirror.claim === 'falsified') return 'Unpaid: round trips show that it is not where it claims to be.'
+  if (mirror.availability !== null && mirror.availability < floor)
+    return `Unpaid: below the floor of ${percent(floor)}.`
+  return undefined
+}
+
+export function claimInWords(mirror: Pick<MirrorView, 'geohash' | 'claim'>): string {
+  if (!mirror.geohash || mirror.claim === 'no claim') return 'claims no place'
+  const verdicts = {
+    falsified: 'falsified',
+    'not falsified': 'claimed (not falsified)',
+    'no claim': '',
+    unknown: 'claimed (not checked yet)',
+  }
+  return verdicts[mirror.claim]
+}
+
+/** `50.1° N, 8.7° E`, or the geohash itself where it is none. */
+export function placeOf(geohash: string): string {
+  if (!/^[0-9b-hjkmnp-z]+$/.test(geohash)) return geohash
+  const { latitude, longitude } = decodeGeohash(geohash).centre
+  const side = (value: number, plus: string, minus: string) =>
+    `${Math.abs(value).toFixed(1)}° ${value < 0 ? minus : plus}`
+  return `${side(latitude, 'N', 'S')}, ${side(longitude, 'E', 'W')}`
+}
+
+export const epochStates: Record<EpochView['state'], string> = {
+  running: 'Running',
+  closing: 'Being settled',
+  settled: 'Settled, in its challenge time',
+  payable: 'Payable',
+  lapsed: 'Lapsed: nothing settled',
+}
+
+/** ppm as per cent, rounded down so that 99.99 never reads as 100. */
+export function percent(ppm: number): string {
+  return `${(Math.floor(ppm / 100) / 100).toLocaleString('en')} %`
+}
+
+/** How long the pool lasts. Days only where a block takes its ten minutes: on mainnet. */
+export function lasts(app: Pick<AppView, 'pool' | 'schedule'>, chainId: number): string {
+  const { epochsLeft } = app.pool
+  if (epochsLeft === null) return 'no budget'
+  if (epochsLeft === 0) return 'less than one epoch'
+  const epochs = plural(epochsLeft, 'epoch')
+  return chainId === 1 ? `${epochs}, ${spanOfBlocks(epochsLeft * app.schedule.length)}` : epochs
+}
+
+/** The rules that a funder accepts and an operator is paid by, a sentence each. */
+export function rulesInWords(app: Pick<AppView, 'rules' | 'schedule'>): string[] {
+  const { rules, schedule } = app
+  const stx = (micro: string) => `${formatStx(BigInt(micro))} STX`
+  const levels = rules.levels.join(', then by ')
+  return [
+    `Each epoch of ${plural(schedule.length, 'burn block')} pays out at most ${stx(rules.budget)}, attesters' fees of at most ${stx(rules.fee)} included. No change of the rules can raise that above ${stx(schedule.cap)}.`,
+    `The money is for ${plural(rules.places, 'place')}, told apart by ${levels}. Each live place gets the same; mirrors in one place share it.`,
+    `A mirror needs a bond of ${stx(rules.minBond)} or more; ${stx(rules.domainBond)} count in one network.`,
+    `It earns in proportion to its availability, and nothing below ${percent(rules.floor)} or when it sends wrong bytes. A new release must be served within ${plural(rules.grace, 'block')}.`,
+    `${rules.threshold} of ${plural(rules.attesters.length, 'attester')} must sign an epoch's outcome, within ${plural(rules.window, 'block')} of its end; payment follows ${plural(rules.challenge, 'block')} later.`,
+    `Rules change at the earliest ${plural(schedule.notice, 'epoch')} after they are announced.`,
+  ]
+}
+
+/** How far off a burn height is. */
+export function heightInWords(height: number, now: number): string {
+  if (height === now) return 'now'
+  const blocks = plural(Math.abs(height - now), 'block')
+  return height > now ? `in ${blocks}` : `${blocks} ago`
+}
+
+export const blockNumber = (height: number): string => `block ${grouped(height)}`
