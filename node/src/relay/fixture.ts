@@ -1,7 +1,7 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { EventTemplate, NostrEvent } from '@understudy/protocol/event'
-import { signerOf } from '@understudy/relays/signer'
+import { loadSigner } from '@understudy/relays/signer'
 import { loadVerify } from '@understudy/relays/verify'
 import { WebSocket } from 'ws'
 import { createRelay, type RelayParts } from './relay.ts'
@@ -41,8 +41,8 @@ export async function startRelay(options: Partial<RelayParts> & { port?: number 
 }
 
 /** An author whose secret key is 32 times this byte. */
-export function author(byte: number) {
-  const signer = signerOf(new Uint8Array(32).fill(byte))
+export async function author(byte: number) {
+  const signer = await loadSigner(new Uint8Array(32).fill(byte))
   return {
     pubkey: signer.pubkey,
     sign: (template: Partial<EventTemplate>) =>

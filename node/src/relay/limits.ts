@@ -32,7 +32,7 @@ export const defaultLimits: Limits = {
   connections: 10_000,
   subscriptionsPerConnection: 64,
   subscriptions: 50_000,
-  limit: 1_000,
+  limit: 5_000,
   eventsPerSecond: 200,
   eventBurst: 4_000,
   allEventsPerSecond: 1_000,

@@ -10,7 +10,7 @@ import { author, connect } from './fixture.ts'
 
 // The program as operators run it, its own process: `npm run build` comes first.
 const program = fileURLToPath(new URL('../../dist/relay/main.js', import.meta.url))
-const alice = author(1)
+const alice = await author(1)
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()

@@ -10,7 +10,8 @@ import { author, connect, startRelay, testTime } from './fixture.ts'
 usePoolSocket(WebSocket)
 useRelaySocket(WebSocket)
 
-const alice = author(1)
+const alice = await author(1)
+const bob = await author(2)
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
@@ -73,7 +74,7 @@ describe('bad input has a clear reason, and nothing is stored', () => {
     ['a changed content', { ...good, content: 'other' }, 'invalid: bad id or signature'],
     ['no signature', { ...good, sig: undefined }, 'invalid: sig: expected 64 bytes as lower-case hex'],
     ['a signature of zeros', { ...good, sig: '0'.repeat(128) }, 'invalid: bad id or signature'],
-    ["another's key", { ...good, pubkey: author(2).pubkey }, 'invalid: bad id or signature'],
+    ["another's key", { ...good, pubkey: bob.pubkey }, 'invalid: bad id or signature'],
     ['a kind outside the scope', alice.sign({ kind: 1 }), 'blocked: kind 1 is none that this relay keeps'],
     ['a kind that cannot be', { ...good, kind: 70_000 }, 'invalid: kind: expected 0 to 65535'],
     ['tags that are no lists', { ...good, tags: ['d'] }, 'invalid: tags: expected lists of at most 64'],
@@ -388,7 +389,7 @@ test('the information document names the limits', async () => {
   expect(relay.information()).toMatchObject({
     name: 'Test',
     supported_nips: [1, 11, 40],
-    limitation: { max_limit: 1_000, created_at_upper_limit: 900, restricted_writes: true },
+    limitation: { max_limit: 5_000, created_at_upper_limit: 900, restricted_writes: true },
   })
 })
 

@@ -68,6 +68,8 @@ export interface Relay {
 
 /** Stored events asked for at once; a longer answer is read page by page. */
 const pageSize = 500
+/** Asked for at once of a second that holds more than a page: NIP-01 cannot divide it. */
+const crowdSize = 5_000
 /** A page shorter than this is taken for the whole answer: no relay caps an answer as low. */
 const completeBelow = 50
 /** Publications waiting for one relay's OK. */
@@ -123,10 +125,16 @@ interface Request {
   readonly reading: Reading
   readonly asked: Filter
   readonly live: boolean
+  /** Asks for one crowded second. */
+  readonly crowd: boolean
   ended: boolean
+  /** Stored events that came, and how many of them no page before has brought. */
   count: number
+  fresh: number
   oldest: number
 }
+
+const sinceOf = (reading: Reading) => Math.max(reading.since ?? 0, reading.question.filter.since ?? 0)
 
 /** One WebSocket to one relay, kept open for ever. */
 export function openRelay(url: string, options: RelayOptions): Relay {
@@ -231,16 +239,17 @@ export function openRelay(url: string, options: RelayOptions): Relay {
   }
 
   function begin(reading: Reading): void {
-    const { filter } = reading.question
-    const since = Math.max(reading.since ?? 0, filter.since ?? 0)
+    const { filter, live } = reading.question
+    const since = sinceOf(reading)
     reading.wanted = filter.limit ?? Number.POSITIVE_INFINITY
-    request(reading, since > 0 ? { ...filter, since } : filter, reading.question.live)
+    request(reading, since > 0 ? { ...filter, since } : filter, live)
   }
 
-  function request(reading: Reading, filter: Filter, live: boolean): void {
+  function request(reading: Reading, filter: Filter, live: boolean, crowd = false): void {
     const id = `u${++serial}`
-    const asked = { ...filter, limit: Math.min(pageSize, reading.wanted) }
-    requests.set(id, { reading, asked, live, ended: false, count: 0, oldest: Number.POSITIVE_INFINITY })
+    const asked = { ...filter, limit: Math.min(crowd ? crowdSize : pageSize, reading.wanted) }
+    const none = { ended: false, count: 0, fresh: 0, oldest: Number.POSITIVE_INFINITY }
+    requests.set(id, { reading, asked, live, crowd, ...none })
     send(JSON.stringify(['REQ', id, asked]))
   }
 
@@ -254,13 +263,15 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     if (page.ended) return
     page.ended = true
     if (!page.live) finish(id)
-    const { reading, asked, count } = page
-    reading.wanted -= count
-    // Another page begins at the second where this one ended; a second that fills a page is stepped over.
-    const stuck = page.oldest === asked.until
-    const until = stuck ? page.oldest - 1 : page.oldest
-    const complete = count < completeBelow || reading.wanted <= 0 || (stuck && count < pageSize)
-    if (!complete && until >= (asked.since ?? 0)) return request(reading, { ...asked, until }, false)
+    const { reading, asked, oldest } = page
+    reading.wanted -= page.fresh
+    if (page.count >= completeBelow && reading.wanted > 0) {
+      // The next page begins at the second where this one ended; one that fills a page is read by itself, then left.
+      if (oldest !== asked.until) return request(reading, { ...asked, until: oldest }, false)
+      if (!page.crowd) return request(reading, { ...asked, since: oldest }, false, true)
+      const since = sinceOf(reading)
+      if (oldest > since) return request(reading, { ...asked, since, until: oldest - 1 }, false)
+    }
     reading.caughtUp = true
     reading.refusals = 0
     reading.question.onCaughtUp()
@@ -283,6 +294,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     if (!known && !verify(value)) return strike('sent an event with a bad id or signature')
     if (!request.ended && matchFilter(asked, value)) {
       request.count++
+      if (value.created_at !== asked.until) request.fresh++
       request.oldest = Math.min(request.oldest, value.created_at)
     }
     reading.newest = Math.max(reading.newest ?? 0, value.created_at)
