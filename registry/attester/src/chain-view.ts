@@ -1,0 +1,68 @@
+import type { StacksClient } from '@understudy/chain/client'
+import type { Contracts } from '@understudy/chain/contracts'
+import type { ChainEvent } from '@understudy/chain/log'
+import { createLogReader, readComplete } from '@understudy/chain/logReader'
+import { type ChainApp, projectChain, rulesAt, stateBelow } from '@understudy/chain/state'
+import { epochAt } from '@understudy/protocol/epoch'
+import type { Rules } from '@understudy/protocol/rules'
+
+/** The chain as it was last read. */
+export interface ChainSight {
+  readonly burnHeight: number
+  readonly height: number
+  readonly apps: ReadonlyMap<string, ChainApp>
+}
+
+export interface ChainView {
+  /** Undefined before the first read. */
+  sight(): ChainSight | undefined
+  /** Reads what is new. Throws when the chain cannot be read; the last sight stays. */
+  refresh(): Promise<ChainSight>
+  /** An app as it stood below a burn height, its log proven complete by reads of the chain's state. */
+  appBelow(app: string, burnHeight: number): Promise<ChainApp>
+}
+
+export function createChainView(client: StacksClient, contracts: Contracts): ChainView {
+  const reader = createLogReader(client, contracts)
+  let sight: ChainSight | undefined
+  let events: readonly ChainEvent[] = []
+  return {
+    sight: () => sight,
+    async refresh() {
+      const { burnHeight, height } = await client.info()
+      // Nothing can be printed without a Stacks block.
+      if (sight && sight.height === height) sight = { ...sight, burnHeight }
+      else {
+        const read = await reader.read()
+        const apps = read === events && sight ? sight.apps : projectChain(read).apps
+        events = read
+        sight = { burnHeight, height, apps }
+      }
+      return sight
+    },
+    async appBelow(app, burnHeight) {
+      const complete = await readComplete(client, contracts, reader, app)
+      const state = stateBelow(complete, burnHeight).apps.get(app)
+      if (!state) throw new Error(`app ${app} was not registered below burn height ${burnHeight}`)
+      return state
+    },
+  }
+}
+
+/** An app, the epoch that a burn height lies in, and the rules that govern it. */
+export interface AppEpoch {
+  readonly app: ChainApp
+  readonly epoch: number
+  readonly rules: Rules
+}
+
+/** The apps that a key attests at this height; `only` narrows them down to some coordinates. */
+export function attestedApps(sight: ChainSight, key: string, only: readonly string[] = []): AppEpoch[] {
+  return [...sight.apps.values()].flatMap((app) => {
+    // Before the start the rules of epoch 0 are near: releases are seen and mirrors followed already.
+    const epoch = epochAt(app.schedule, sight.burnHeight)
+    const rules = rulesAt(app, Math.max(0, epoch))
+    const wanted = only.length === 0 || only.includes(app.coordinate)
+    return rules?.keys.includes(key) && wanted ? [{ app, epoch, rules }] : []
+  })
+}

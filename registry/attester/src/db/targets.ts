@@ -1,0 +1,61 @@
+import { and, asc, eq, inArray, lte, not, sql } from 'drizzle-orm'
+import type { Database } from './database.ts'
+import { targets } from './schema.ts'
+
+export interface Target {
+  readonly app: string
+  readonly mirror: number
+  readonly address: string
+  /** Lowest round trip at that address, µs; 0 before the first. */
+  readonly lowestMicros: number
+  readonly forkCheckedAt: number
+}
+
+/** Makes the app's targets these mirrors: new ones become due at a moment of their own, gone ones are dropped. */
+export async function setTargets(
+  db: Database,
+  app: string,
+  mirrors: readonly number[],
+  dueAt: () => number,
+): Promise<void> {
+  const gone = mirrors.length > 0 ? not(inArray(targets.mirror, [...mirrors])) : sql`true`
+  await db.delete(targets).where(and(eq(targets.app, app), gone))
+  if (mirrors.length === 0) return
+  await db
+    .insert(targets)
+    .values(mirrors.map((mirror) => ({ app, mirror, dueAt: dueAt() })))
+    .onConflictDoNothing()
+}
+
+/** Takes up to `limit` due targets that nobody else works on, until `leaseMs` from now. */
+export async function leaseDueTargets(
+  db: Database,
+  now: number,
+  limit: number,
+  leaseMs: number,
+): Promise<Target[]> {
+  return db.transaction(async (tx) => {
+    const due = await tx
+      .select()
+      .from(targets)
+      .where(and(lte(targets.dueAt, now), lte(targets.leasedUntil, now)))
+      .orderBy(asc(targets.dueAt))
+      .limit(limit)
+      .for('update', { skipLocked: true })
+    for (const { app, mirror } of due)
+      await tx
+        .update(targets)
+        .set({ leasedUntil: now + leaseMs })
+        .where(and(eq(targets.app, app), eq(targets.mirror, mirror)))
+    return due
+  })
+}
+
+/** Ends a lease: when the target is due next, and what was learned of its address. */
+export async function endLease(db: Database, target: Target, dueAt: number): Promise<void> {
+  const { app, mirror, address, lowestMicros, forkCheckedAt } = target
+  await db
+    .update(targets)
+    .set({ dueAt, leasedUntil: 0, address, lowestMicros, forkCheckedAt })
+    .where(and(eq(targets.app, app), eq(targets.mirror, mirror)))
+}

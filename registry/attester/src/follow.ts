@@ -1,0 +1,126 @@
+import type { Metrics } from '@understudy/host/metrics'
+import type { NostrEvent } from '@understudy/protocol/event'
+import { kinds } from '@understudy/protocol/kinds'
+import { parseSeen, seenTemplate } from '@understudy/protocol/seen'
+import type { Relays } from '@understudy/relays/relays'
+import { type AppEpoch, attestedApps } from './chain-view.ts'
+import { dropSuperseded, eventsOfApp, eventsToPublish, keepEvent, markPublished } from './db/events.ts'
+import { type Desk, seconds, sign } from './desk.ts'
+import { belongingOf, filtersOf, keepLimit } from './scope.ts'
+
+/** What relays tell us, kept as far as it concerns us; and what we tell them. */
+export interface Follower {
+  /** Asks relays for what concerns these apps; the same question is not put twice. */
+  follow(apps: readonly AppEpoch[]): void
+  /** Asks once more for releases, and waits for the answer: we may be the one who is behind. */
+  refreshReleases(app: AppEpoch): Promise<void>
+  /** Publishes what is due. */
+  publishDue(): Promise<void>
+  close(): Promise<void>
+}
+
+export function createFollower(
+  desk: Desk,
+  relays: Relays,
+  options: { readonly metrics: Metrics; onKept(): void },
+): Follower {
+  const received = options.metrics.counter('events_received_total', 'Events from relays', ['result'])
+  let asked = ''
+  let subscription: { close(): void } | undefined
+  let apps: readonly AppEpoch[] = []
+  const kept = new Map<string, number>()
+  /** One event after the other: what belongs together arrives together. */
+  let queue: Promise<unknown> = Promise.resolve()
+
+  async function keep(event: NostrEvent): Promise<void> {
+    const { contracts, identity, db } = desk
+    const context = { contracts, chainId: identity.chainId, nowSeconds: seconds(desk) }
+    const read = belongingOf(event, apps, context)
+    if (!read.ok) {
+      received.inc({ result: 'refused' })
+      desk.log.debug({ id: event.id, kind: event.kind, reason: read.reason }, 'event refused')
+      return
+    }
+    const { app, epoch, replaceable } = read.value
+    const mirrors = apps.find((a) => a.app.id === app)?.app.mirrors.size ?? 0
+    const counted = `${event.kind}:${event.pubkey}:${app}:${epoch}`
+    const before = kept.get(counted) ?? 0
+    if (!replaceable && event.pubkey !== identity.pubkey && before >= keepLimit(event.kind, mirrors)) {
+      received.inc({ result: 'too-many' })
+      return
+    }
+    const fresh = await keepEvent(db, event, { app, epoch, receivedAt: desk.now() })
+    received.inc({ result: fresh ? 'kept' : 'known' })
+    if (!fresh) return
+    if (kept.size > 100_000) kept.clear()
+    kept.set(counted, before + 1)
+    if (replaceable) await dropSuperseded(db, event, app)
+    if (event.kind === kinds.releaseSnapshot) await saySeen(app, event.id)
+    options.onKept()
+  }
+
+  /** Says at which burn height we first saw a release; once. */
+  async function saySeen(app: string, release: string): Promise<void> {
+    const burnHeight = desk.chain.sight()?.burnHeight
+    if (burnHeight === undefined) return
+    const said = (await eventsOfApp(desk.db, kinds.seen, app)).some((event) => {
+      const seen = parseSeen(event)
+      return seen.ok && seen.value.attester === desk.identity.pubkey && seen.value.release === release
+    })
+    if (said) return
+    const event = await sign(desk, seenTemplate({ app, release, burnHeight }, seconds(desk)))
+    await keepEvent(desk.db, event, { app, epoch: -1, receivedAt: desk.now(), outgoing: 'due' })
+    desk.log.info({ app, release, burnHeight }, 'release seen')
+  }
+
+  const enqueue = (event: NostrEvent): Promise<void> => {
+    const done = queue.then(() => keep(event))
+    queue = done.catch((error: unknown) => {
+      desk.log.error({ err: error, id: event.id }, 'event could not be kept')
+      // Asked for again, so that an event that a failing database refused is not lost.
+      asked = ''
+    })
+    return done.catch(() => {})
+  }
+
+  return {
+    follow(now) {
+      apps = now
+      const filters = filtersOf(now, seconds(desk))
+      const question = JSON.stringify(filters)
+      if (question === asked) return
+      asked = question
+      const before = subscription
+      subscription = filters.length > 0 ? relays.subscribe(filters, { onEvent: enqueue }) : undefined
+      before?.close()
+    },
+    async refreshReleases({ app, rules }) {
+      const filter = { kinds: [kinds.releaseSnapshot], authors: [rules.releaseKey], '#a': [app.coordinate] }
+      for (const event of await relays.query([filter])) await enqueue(event)
+    },
+    async publishDue() {
+      const due = await eventsToPublish(desk.db, 100)
+      const results = await Promise.all(
+        due.map(async (event) => {
+          const result = await relays.publish(event)
+          if (!result.ok) desk.log.warn({ kind: event.kind, refused: result.refused }, 'not published')
+          return { id: event.id, ok: result.ok }
+        }),
+      )
+      await markPublished(
+        desk.db,
+        results.flatMap(({ id, ok }) => (ok ? [id] : [])),
+      )
+    },
+    async close() {
+      subscription?.close()
+      await queue
+    },
+  }
+}
+
+/** The apps that we attest now. */
+export function ourApps(desk: Pick<Desk, 'chain' | 'identity'>, only: readonly string[]): AppEpoch[] {
+  const sight = desk.chain.sight()
+  return sight ? attestedApps(sight, desk.identity.key, only) : []
+}

@@ -1,0 +1,70 @@
+import { rulesAt } from '@understudy/chain/state'
+import { attemptAt } from '@understudy/protocol/epoch'
+import { kinds } from '@understudy/protocol/kinds'
+import type { AppEpoch } from './chain-view.ts'
+import { closeEpoch } from './commit/close.ts'
+import { followEpoch, openEpochs } from './db/epochs.ts'
+import { releaseEvents } from './db/events.ts'
+import { setTargets } from './db/targets.ts'
+import type { Desk, EpochAt, Stage } from './desk.ts'
+import { type Follower, ourApps } from './follow.ts'
+import { coSign } from './settle/co-sign.ts'
+import { cutOff } from './settle/cut-off.ts'
+import { gather } from './settle/gather.ts'
+import { propose } from './settle/propose.ts'
+import { submitSettlement } from './settle/submit.ts'
+
+/**
+ * The way of an epoch. Up to its end workers probe what is due and append observations (`workers.ts`); from then on:
+ *
+ *   observations ─closeEpoch─▶ attestations (held back) + commitment
+ *                ─cutOff─────▶ attestations revealed
+ *                ─propose────▶ proposal, in our turn      ─coSign─▶ co-signature, when we compute the same
+ *                ─gather─────▶ M signatures, outbox       ─submitSettlement─▶ the chain
+ *
+ * Every stage looks at what is stored, does its part when its time has come, and stores it before anything is published.
+ */
+const stages: readonly Stage[] = [closeEpoch, cutOff, propose, coSign, gather, submitSettlement]
+
+export interface PipelineOptions {
+  /** Coordinates to attest; empty for every app whose rules list our key. */
+  readonly apps: readonly string[]
+  readonly intervalMs: number
+  readonly follower: Follower
+}
+
+/** One turn: reads the chain, follows who is to be followed, and moves every open epoch on. */
+export async function turn(desk: Desk, options: PipelineOptions): Promise<void> {
+  const { burnHeight } = await desk.chain.refresh()
+  const apps = ourApps(desk, options.apps)
+  options.follower.follow(apps)
+  for (const at of apps) {
+    await schedule(desk, at, burnHeight, options.intervalMs)
+    for (const row of await openEpochs(desk.db, at.app.id)) {
+      const rules = rulesAt(at.app, row.epoch)
+      if (rules) await advance(desk, { app: at.app, rules, row, burnHeight })
+    }
+  }
+  await options.follower.publishDue()
+}
+
+/** Makes the app's mirrors targets, and begins to follow the epoch that runs. */
+async function schedule(desk: Desk, at: AppEpoch, burnHeight: number, intervalMs: number): Promise<void> {
+  const { app, epoch } = at
+  const mirrors = [...app.mirrors.values()].filter((mirror) => !mirror.withdrawn).map((mirror) => mirror.id)
+  await setTargets(desk.db, app.id, epoch < 0 ? [] : mirrors, () => desk.now() + desk.random() * intervalMs)
+  if (epoch >= 0) await followEpoch(desk.db, app.id, epoch, burnHeight)
+}
+
+async function advance(desk: Desk, at: EpochAt): Promise<void> {
+  const { app, row } = at
+  try {
+    let current = row
+    for (const stage of stages) current = await stage(desk, { ...at, row: current })
+    // An attempt failed: perhaps somebody lacks what we hold.
+    if (current.final === null && attemptAt(app.schedule, row.epoch, at.burnHeight) === 1)
+      await releaseEvents(desk.db, app.id, row.epoch, [kinds.commitment, kinds.attestation])
+  } catch (error) {
+    desk.log.error({ err: error, app: app.id, epoch: row.epoch }, 'stage failed, trying again')
+  }
+}

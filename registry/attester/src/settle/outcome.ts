@@ -1,0 +1,81 @@
+import { bondedMirrors } from '@understudy/chain/state'
+import { epochEnd } from '@understudy/protocol/epoch'
+import { type Outcome, outcomeOf } from '@understudy/protocol/outcome'
+import { type Anchor, type Inputs, inputsHash, type SettlementMessage } from '@understudy/protocol/settlement'
+import type { Desk, EpochAt } from '../desk.ts'
+import type { HeldBundle } from './bundles.ts'
+
+/** Settlements of an epoch that were voided. The contract of today cannot void one. */
+const round = 0
+
+export interface ComputedOutcome {
+  readonly inputs: Inputs
+  readonly message: SettlementMessage
+  readonly outcome: Outcome
+}
+
+/** The outcome of an epoch from these bundles: a pure function of what `inputs` names, on the chain's state at the anchor. */
+export async function computeOutcome(
+  desk: Pick<Desk, 'chain' | 'contracts'>,
+  { app, rules, row }: Pick<EpochAt, 'app' | 'rules' | 'row'>,
+  anchor: Anchor,
+  chosen: readonly HeldBundle[],
+): Promise<ComputedOutcome> {
+  const below = await desk.chain.appBelow(app.id, epochEnd(app.schedule, row.epoch))
+  const outcome = outcomeOf({
+    rules,
+    free: below.pool.free,
+    mirrors: bondedMirrors(below, row.epoch),
+    bundles: chosen.flatMap((held) => (held.bundle ? [held.bundle] : [])),
+  })
+  const inputs: Inputs = {
+    rulesVersion: rules.version,
+    anchor: { height: anchor.height, hash: anchor.hash },
+    commitments: chosen.map(({ key, root }) => ({ key, root })),
+  }
+  const { root, allocated, count } = outcome
+  const message = {
+    ...{ pool: desk.contracts.pool, app: app.id, epoch: row.epoch, round },
+    ...{ inputs: inputsHash(inputs), root, allocated, count },
+  }
+  return { inputs, message, outcome }
+}
+
+/** The commitments that nobody may leave out: held at the cut-off, complete for Δ. */
+export function demandedBundles(
+  held: readonly HeldBundle[],
+  row: EpochAt['row'],
+  now: number,
+  deltaMs: number,
+): HeldBundle[] {
+  return held.filter(
+    (h) => row.demanded.includes(`${h.key}:${h.root}`) && h.bundle && h.completeAt + deltaMs <= now,
+  )
+}
+
+/** The commitments that may take part: complete, and first seen no later than cut-off + Δ. */
+export function admissibleBundles(
+  held: readonly HeldBundle[],
+  row: EpochAt['row'],
+  deltaMs: number,
+): HeldBundle[] {
+  return held.filter((h) => h.bundle && h.receivedAt <= row.cutOffAt + deltaMs)
+}
+
+/** Why an outcome must not be signed: its inputs are not what a signer accepts. Undefined when they are. */
+export function inputsRefused(
+  inputs: Inputs,
+  expected: { readonly rulesVersion: number; readonly anchor: Anchor },
+  demanded: readonly HeldBundle[],
+  admissible: readonly HeldBundle[],
+): string | undefined {
+  if (inputs.rulesVersion !== expected.rulesVersion) return 'other rules'
+  const { height, hash } = inputs.anchor
+  if (height !== expected.anchor.height || hash !== expected.anchor.hash) return 'other anchor'
+  const named = inputs.commitments.map((c) => `${c.key}:${c.root}`)
+  if (new Set(inputs.commitments.map((c) => c.key)).size !== named.length) return 'a key twice'
+  const unknown = named.find((name) => !admissible.some((h) => `${h.key}:${h.root}` === name))
+  if (unknown) return `a commitment that we do not hold: ${unknown.slice(0, 12)}`
+  const missing = demanded.find((h) => !named.includes(`${h.key}:${h.root}`))
+  return missing ? `leaves out a commitment: ${missing.key.slice(0, 12)}` : undefined
+}
