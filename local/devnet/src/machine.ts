@@ -69,9 +69,6 @@ export async function loadMachine(now: number, print: (line: string) => void): P
   }
 
   const before = { Instance: WebAssembly.Instance, FinalizationRegistry: globalThis.FinalizationRegistry }
-  // The SDK makes every bigint of the process serialisable, and needs that in its calls. Elsewhere a forgotten
-  // `String()` stays an error.
-  const bigints = BigInt.prototype as { toJSON?: (this: bigint) => string }
   WebAssembly.Instance = Instance
   globalThis.FinalizationRegistry = Registry as unknown as FinalizationRegistryConstructor
   let sdk: Sdk
@@ -81,7 +78,8 @@ export async function loadMachine(now: number, print: (line: string) => void): P
   } finally {
     WebAssembly.Instance = before.Instance
     globalThis.FinalizationRegistry = before.FinalizationRegistry
-    delete bigints.toJSON
+    // The SDK makes every bigint of the process serialisable; a forgotten `String()` shall stay an error.
+    delete (BigInt.prototype as { toJSON?: unknown }).toJSON
   }
   if (captured === undefined) throw new Error('the Clarinet SDK was loaded before its machine')
   const exports = captured
@@ -92,12 +90,10 @@ export async function loadMachine(now: number, print: (line: string) => void): P
     sdk,
     call(use) {
       inCall = true
-      bigints.toJSON = toDecimal
       try {
         return use(sdk)
       } finally {
         inCall = false
-        delete bigints.toJSON
         const left = [...frees.values()]
         frees.clear()
         for (const free of left) free()
@@ -114,10 +110,6 @@ export async function loadMachine(now: number, print: (line: string) => void): P
       new Uint8Array(exports.memory.buffer).set(bytes.subarray(0, length))
     },
   }
-}
-
-function toDecimal(this: bigint): string {
-  return this.toString()
 }
 
 /** Pins the clock and redirects the console. Import names carry a hash, so they are matched by their beginning. */

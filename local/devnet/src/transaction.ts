@@ -83,8 +83,7 @@ export function decodeTransaction(raw: Uint8Array): Decoded {
 
 /** Decodes what was accepted before: a journalled transaction is not verified again. */
 export function decodeAccepted(raw: Uint8Array): Transaction {
-  const wire = parse(raw)
-  const transaction = wire && describe(raw, wire)
+  const transaction = describe(raw, deserializeTransaction(raw))
   if (transaction === undefined) throw new Error('the journal holds what is no transaction')
   return transaction
 }
