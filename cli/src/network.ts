@@ -1,6 +1,7 @@
 import { validateStacksAddress } from '@stacks/transactions'
 import { type ChainInfo, createStacksClient, type StacksClient } from '@understudy/chain/client'
 import { type Contracts, contractsOf } from '@understudy/chain/contracts'
+import type { ChainEvent } from '@understudy/chain/log'
 import { createLogReader, readComplete } from '@understudy/chain/logReader'
 import { type ChainApp, projectChain } from '@understudy/chain/state'
 import { appId, parseCoordinate } from '@understudy/protocol/app'
@@ -54,7 +55,9 @@ export interface Chain {
   readonly client: StacksClient
   readonly contracts: Contracts
   readonly info: ChainInfo
-  /** Everything that the contracts' logs say of this app, proved complete. */
+  /** The contracts' log of this app, proved complete. */
+  log(id: string): Promise<readonly ChainEvent[]>
+  /** What that log says. */
   app(id: string): Promise<ChainApp | undefined>
 }
 
@@ -71,6 +74,7 @@ export async function openChain(options: Options<typeof chainArgs>, io: Io): Pro
   const client = createStacksClient({ url })
   const contracts = contractsOf(deployer)
   const reader = createLogReader(client, contracts)
+  const log = (id: string) => readComplete(client, contracts, reader, id)
   const info = await client.info().catch((cause: unknown) => {
     throw new Failure('no-chain', `${url} does not answer`, 'is --stacks-url right?', { cause })
   })
@@ -78,8 +82,9 @@ export async function openChain(options: Options<typeof chainArgs>, io: Io): Pro
     client,
     contracts,
     info,
+    log,
     async app(id) {
-      return projectChain(await readComplete(client, contracts, reader, id)).apps.get(id)
+      return projectChain(await log(id)).apps.get(id)
     },
   }
 }

@@ -9,6 +9,7 @@ import { mirrorRegister } from './commands/mirror/register.ts'
 import { release } from './commands/release.ts'
 import { run } from './commands/run.ts'
 import { status } from './commands/status.ts'
+import { verify } from './commands/verify.ts'
 import { Failure, UsageFailure } from './failure.ts'
 
 const version = '0.1.0'
@@ -30,6 +31,7 @@ const commandsOf = (io: Io): CommandDef =>
       fund: fundPool(io) as CommandDef,
       claim: claimPayouts(io) as CommandDef,
       status: status(io) as CommandDef,
+      verify: verify(io) as CommandDef,
       keys: group('keys', 'Make and show keys', {
         new: keysNew(io) as CommandDef,
         show: keysShow(io) as CommandDef,

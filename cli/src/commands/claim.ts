@@ -1,10 +1,20 @@
 import { claim, formatStx } from '@understudy/chain/calls'
-import { isPayable } from '@understudy/chain/state'
+import { type ChainSettlement, isPayable } from '@understudy/chain/state'
 import { parseWhole } from '../amount.ts'
 import { command, type Io } from '../command.ts'
 import { Failure, UsageFailure } from '../failure.ts'
 import { claimable, leavesFromApi } from '../leaves.ts'
-import { chainArgs, feeArgs, findApp, keyArgs, openChain, secretOf } from '../network.ts'
+import {
+  chainArgs,
+  feeArgs,
+  findApp,
+  keyArgs,
+  openChain,
+  openTheirRelays,
+  relayArgs,
+  secretOf,
+} from '../network.ts'
+import { epochEvents, recompute } from '../recompute.ts'
 import { createSender } from '../transaction.ts'
 
 export const claimPayouts = (io: Io) =>
@@ -25,6 +35,7 @@ export const claimPayouts = (io: Io) =>
         valueHint: 'url',
       },
       ...chainArgs,
+      ...relayArgs,
       'key-file': keyArgs['key-file'],
       keys: keyArgs.keys,
       ...feeArgs,
@@ -32,12 +43,7 @@ export const claimPayouts = (io: Io) =>
     async run(args) {
       const wanted = args.epoch === undefined ? undefined : parseWhole('epoch', args.epoch)
       const api = args.api || io.env.API_URL
-      if (!api || !URL.canParse(api)) {
-        throw new UsageFailure(
-          'no API is named',
-          'give --api, or set API_URL: any API will do, its answer is checked',
-        )
-      }
+      if (api && !URL.canParse(api)) throw new UsageFailure(`--api: ${api} is not a URL`)
       const secret = secretOf(args, io, 'stacks')
       const chain = await openChain(args, io)
       const app = await findApp(chain, args.app)
@@ -55,9 +61,19 @@ export const claimPayouts = (io: Io) =>
         )
       }
 
+      const computed = async (settlement: ChainSettlement) => {
+        const relays = await openTheirRelays(args, io)
+        try {
+          const events = await epochEvents(relays, app.id, settlement.epoch)
+          return recompute(await chain.log(app.id), app, settlement, events, chain.info.chainId).outcome
+            .leaves
+        } finally {
+          relays.close()
+        }
+      }
       const due = []
       for (const settlement of payable.filter((s) => s.claims.size < s.count)) {
-        const leaves = await leavesFromApi(api, app.id, settlement.epoch)
+        const leaves = api ? await leavesFromApi(api, app.id, settlement.epoch) : await computed(settlement)
         for (const item of claimable(settlement, leaves)) {
           if (args.recipient && item.leaf.recipient !== args.recipient) continue
           due.push({ epoch: settlement.epoch, ...item })

@@ -35,10 +35,9 @@ export const release = (io: Io) =>
     async run(args) {
       const signer = signerOf(secretOf(args, io, 'nostr'))
       const repo = resolve(io.cwd, args.repo || '.')
-      const { commit, tree, branch, files, left } = await readCommit(repo, args.commit || 'HEAD')
+      const { commit, tree, branch, files } = await readCommit(repo, args.commit || 'HEAD')
       if (files.length === 0) throw new Failure('empty', `commit ${commit} has no files`, 'commit some first')
       const entry = entryOf(files, args.entry)
-      for (const path of left) io.say(`left out, not a regular file: ${path}`)
 
       const chain = await openChain(args, io)
       const app = await findApp(chain, args.app)
