@@ -87,7 +87,7 @@ export interface Simnet {
 export interface Heights {
   readonly stacks: number
   readonly burn: number
-  /** Clarity's clock in seconds: simnet adds 600 per burn block and 10 per Stacks block. */
+  /** Clarity's clock in seconds: burn blocks are 600 apart, further Stacks blocks within one 10. */
   readonly time: number
 }
 
