@@ -1,7 +1,7 @@
 import type { Filter } from '@understudy/relays/filter'
-import type { Store, StoredEvent } from './store.ts'
+import type { Store } from './store.ts'
 
-/** Rows read from the store at once; between two pages others get their turn. */
+/** Events loaded at once; between two pages others get their turn. */
 const page = 100
 
 export interface AnswerParts {
@@ -13,35 +13,28 @@ export interface AnswerParts {
 }
 
 /**
- * The stored events that filters ask for, each once: of every filter the newest first, as of the moment of the call. Reads
- * page by page as the consumer goes on, so that a slow one costs no memory and holds nobody up.
+ * The stored events that filters ask for, as JSON, each once: of every filter the newest first, as of the moment of the call.
+ * Loads page by page as the consumer goes on, so that a slow one costs no memory and holds nobody up.
  */
-export function answer(parts: AnswerParts, filters: readonly Filter[]): AsyncGenerator<StoredEvent> {
-  const upTo = parts.store.head()
-  return pages(parts, filters, upTo)
+export function answer(parts: AnswerParts, filters: readonly Filter[]): AsyncGenerator<string> {
+  return pages(parts, filters, parts.store.head())
 }
 
 async function* pages(
   { store, now, limit }: AnswerParts,
   filters: readonly Filter[],
   upTo: number,
-): AsyncGenerator<StoredEvent> {
+): AsyncGenerator<string> {
   const sent = new Set<number>()
   for (const filter of filters) {
-    let left = Math.min(filter.limit ?? limit, limit)
-    let after: StoredEvent | undefined
-    while (left > 0) {
-      const wanted = Math.min(left, page)
-      const seconds = Math.floor(now() / 1000)
-      const rows = store.read(filter, { upTo, now: seconds, limit: wanted, ...(after ? { after } : {}) })
-      for (const row of rows) {
-        if (!sent.has(row.seq)) yield row
-        sent.add(row.seq)
-      }
-      if (rows.length < wanted) break
-      left -= rows.length
-      after = rows.at(-1)
+    const most = Math.min(filter.limit ?? limit, limit)
+    if (most === 0) continue
+    const found = store.find(filter, { upTo, now: Math.floor(now() / 1000), limit: most })
+    const seqs = found.filter((seq) => !sent.has(seq))
+    for (let i = 0; i < seqs.length; i += page) {
+      yield* store.load(seqs.slice(i, i + page))
       await new Promise((resolve) => setImmediate(resolve))
     }
+    if (filters.length > 1) for (const seq of seqs) sent.add(seq)
   }
 }

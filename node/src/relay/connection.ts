@@ -129,7 +129,7 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
     reading = reading
       .then(async () => {
         let unsent = 0
-        for await (const { json } of stored) {
+        for await (const json of stored) {
           if (!subscription.open) return
           unsent += json.length
           if (unsent < 128 * 1024) send(`${prefix}${json}]`)

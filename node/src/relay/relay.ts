@@ -136,7 +136,7 @@ export function createRelay(parts: RelayParts): Relay {
     },
     async query(filters) {
       const events: NostrEvent[] = []
-      for await (const { json } of answer({ store, now, limit: limits.limit }, filters))
+      for await (const json of answer({ store, now, limit: limits.limit }, filters))
         events.push(JSON.parse(json) as NostrEvent)
       return events
     },

@@ -6,22 +6,12 @@ import { addressOf, indexedTags } from './semantics.ts'
 /** What became of an event: `replaced` means that a newer one holds its address. */
 export type Insertion = 'stored' | 'duplicate' | 'replaced'
 
-export interface StoredEvent {
-  /** Grows with every stored event. */
-  readonly seq: number
-  readonly id: string
-  readonly createdAt: number
-  /** The event as JSON. */
-  readonly json: string
-}
-
-export interface Reading {
+/** What to look for, and as of when. */
+export interface Search {
   /** Only events stored up to this one: `head()` of the moment at which the question came. */
   readonly upTo: number
   /** Seconds since 1970; what has expired by then is left out. */
   readonly now: number
-  /** Continues behind this event. */
-  readonly after?: StoredEvent
   readonly limit: number
 }
 
@@ -29,8 +19,10 @@ export interface Reading {
 export interface Store {
   /** One transaction, fsynced; the result is in the order of the events. Throws when it cannot be written. */
   insert(events: readonly { readonly event: NostrEvent; readonly json: string }[]): Insertion[]
-  /** Newest first, then by lowest id. The filter's own limit is the caller's to apply. */
-  read(filter: Filter, reading: Reading): StoredEvent[]
+  /** The numbers (`seq`) of events, newest first, then by lowest id. The filter's own limit is the caller's to apply. */
+  find(filter: Filter, search: Search): number[]
+  /** The events of these numbers as JSON, in that order; those deleted meanwhile are left out. */
+  load(seqs: readonly number[]): string[]
   has(id: string): boolean
   /** `seq` of the last event stored. */
   head(): number
@@ -54,16 +46,15 @@ const tables = `
   );
   CREATE INDEX IF NOT EXISTS event_by_time ON event (created_at);
   CREATE INDEX IF NOT EXISTS event_by_kind ON event (kind, created_at);
-  CREATE INDEX IF NOT EXISTS event_by_author ON event (pubkey, created_at);
+  CREATE INDEX IF NOT EXISTS event_by_author ON event (pubkey, kind, created_at);
   CREATE INDEX IF NOT EXISTS event_by_expiry ON event (expires_at) WHERE expires_at IS NOT NULL;
   CREATE UNIQUE INDEX IF NOT EXISTS event_by_address ON event (address) WHERE address IS NOT NULL;
   CREATE TABLE IF NOT EXISTS tag (
     name TEXT NOT NULL,
     value TEXT NOT NULL,
-    kind INTEGER NOT NULL,
     created_at INTEGER NOT NULL,
     event INTEGER NOT NULL,
-    PRIMARY KEY (name, value, kind, created_at, event)
+    PRIMARY KEY (name, value, created_at, event)
   ) WITHOUT ROWID;`
 
 interface Row {
@@ -85,15 +76,16 @@ export function openStore(file: string): Store {
     `INSERT INTO event (seq, id, pubkey, kind, created_at, expires_at, address, json)
      VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (id) DO NOTHING`,
   )
-  const insertTag = db.prepare(
-    'INSERT INTO tag (name, value, kind, created_at, event) VALUES (?, ?, ?, ?, ?)',
-  )
+  const insertTag = db.prepare('INSERT INTO tag (name, value, created_at, event) VALUES (?, ?, ?, ?)')
   const deleteEvent = db.prepare('DELETE FROM event WHERE seq = ?')
   const deleteTag = db.prepare(
-    'DELETE FROM tag WHERE name = ? AND value = ? AND kind = ? AND created_at = ? AND event = ?',
+    'DELETE FROM tag WHERE name = ? AND value = ? AND created_at = ? AND event = ?',
   )
   const byAddress = db.prepare('SELECT seq, id, created_at, json FROM event WHERE address = ?')
   const byId = db.prepare('SELECT 1 FROM event WHERE id = ?')
+  const bySeq = db.prepare(
+    'SELECT event.json FROM json_each(?) AS wanted CROSS JOIN event ON event.seq = wanted.value ORDER BY wanted.key',
+  )
   const expired = db.prepare('SELECT seq, json FROM event WHERE expires_at <= ? LIMIT ?')
   const counted = db.prepare('SELECT count(*) AS n FROM event')
   /** One per shape of filter. */
@@ -102,8 +94,7 @@ export function openStore(file: string): Store {
 
   function remove(seq: number, json: string): void {
     const event = JSON.parse(json) as NostrEvent
-    for (const [name, value] of indexedTags(event))
-      deleteTag.run(name, value, event.kind, event.created_at, seq)
+    for (const [name, value] of indexedTags(event)) deleteTag.run(name, value, event.created_at, seq)
     deleteEvent.run(seq)
   }
 
@@ -124,7 +115,7 @@ export function openStore(file: string): Store {
     const { changes } = insertEvent.run(seq, id, pubkey, kind, created_at, expiresAt, address, json)
     if (changes === 0) return 'duplicate'
     head = seq
-    for (const [name, value] of indexedTags(event)) insertTag.run(name, value, kind, created_at, seq)
+    for (const [name, value] of indexedTags(event)) insertTag.run(name, value, created_at, seq)
     return 'stored'
   }
 
@@ -145,13 +136,13 @@ export function openStore(file: string): Store {
 
   return {
     insert: (events) => transaction(() => events.map(({ event, json }) => insertOne(event, json))),
-    read(filter, reading) {
-      const { sql, values } = selection(filter, reading)
+    find(filter, search) {
+      const { sql, values } = selection(filter, search)
       const select = selects.get(sql) ?? db.prepare(sql)
-      selects.set(sql, select)
-      const rows = select.all(...values) as Row[]
-      return rows.map((row) => ({ seq: row.seq, id: row.id, createdAt: row.created_at, json: row.json }))
+      if (selects.size < 500) selects.set(sql, select)
+      return (select.all(...values) as Row[]).map((row) => row.seq)
     },
+    load: (seqs) => (bySeq.all(JSON.stringify(seqs)) as Row[]).map((row) => row.json),
     has: (id) => byId.get(id) !== undefined,
     head: () => head,
     count: () => (counted.get() as { n: number }).n,
@@ -167,39 +158,97 @@ export function openStore(file: string): Store {
   }
 }
 
-/** The SQL of a filter. Lists travel as one JSON value each, so that there are few different statements. */
-function selection(filter: Filter, reading: Reading): { sql: string; values: (string | number)[] } {
-  const where: string[] = ['seq <= ?', '(expires_at IS NULL OR expires_at > ?)']
-  const values: (string | number)[] = [reading.upTo, reading.now]
-  const among = (column: string, list: readonly (string | number)[]) => {
-    where.push(`${column} IN (SELECT value FROM json_each(?))`)
-    values.push(JSON.stringify(list))
-  }
+type Value = string | number
+interface Sql {
+  readonly sql: string
+  readonly values: readonly Value[]
+}
+
+/** Most parts of a search that are read in index order each; longer lists are sorted instead. */
+const maxBranches = 64
+
+/**
+ * The SQL of a filter. One of its lists leads: each of its values is a range of an index that is in the answer's order already,
+ * so that a branch stops at the limit instead of sorting all that there is; the other lists are checked row by row.
+ */
+function selection(filter: Filter, { upTo, now, limit }: Search): Sql {
   const since = filter.since ?? 0
-  const until = Math.min(
-    filter.until ?? Number.MAX_SAFE_INTEGER,
-    reading.after?.createdAt ?? Number.MAX_SAFE_INTEGER,
+  const until = filter.until ?? Number.MAX_SAFE_INTEGER
+  const { ids, authors, kinds } = filter
+  const tags = Object.keys(filter).flatMap((key) =>
+    key[0] === '#' ? [{ name: key.slice(1), list: filter[key as `#${string}`] ?? [] }] : [],
   )
-  if (filter.ids) among('id', filter.ids)
-  if (filter.authors) among('pubkey', filter.authors)
-  if (filter.kinds) among('kind', filter.kinds)
-  for (const key of Object.keys(filter)) {
-    if (key[0] !== '#') continue
-    const inTags = [`name = ?`, 'value IN (SELECT value FROM json_each(?))', 'created_at BETWEEN ? AND ?']
-    values.push(key.slice(1), JSON.stringify(filter[key as `#${string}`] ?? []), since, until)
-    if (filter.kinds) {
-      inTags.push('kind IN (SELECT value FROM json_each(?))')
-      values.push(JSON.stringify(filter.kinds))
+  const among = (column: string, list: readonly Value[] | undefined): Sql[] =>
+    list ? [{ sql: `${column} IN (SELECT value FROM json_each(?))`, values: [JSON.stringify(list)] }] : []
+  const hasTag = ({ name, list }: { name: string; list: readonly string[] }): Sql => ({
+    sql: `EXISTS (SELECT 1 FROM tag WHERE name = ? AND value IN (SELECT value FROM json_each(?))
+      AND created_at = e.created_at AND event = e.seq)`,
+    values: [name, JSON.stringify(list)],
+  })
+  /** `ordered`: the table whose index gives the order. */
+  const select = (from: string, where: readonly Sql[], ordered = 'e'): Sql => {
+    const all = [
+      ...where,
+      { sql: 'e.created_at BETWEEN ? AND ?', values: [since, until] },
+      { sql: 'e.seq <= ?', values: [upTo] },
+      { sql: '(e.expires_at IS NULL OR e.expires_at > ?)', values: [now] },
+    ]
+    return {
+      sql: `SELECT e.seq, e.created_at, e.id FROM ${from} WHERE ${all.map(({ sql }) => sql).join(' AND ')}
+        ORDER BY ${ordered}.created_at DESC, e.id LIMIT ?`,
+      values: [...all.flatMap(({ values }) => values), limit],
     }
-    where.push(`seq IN (SELECT event FROM tag WHERE ${inTags.join(' AND ')})`)
   }
-  where.push('created_at BETWEEN ? AND ?')
-  values.push(since, until)
-  if (reading.after) {
-    where.push('(created_at < ? OR id > ?)')
-    values.push(reading.after.createdAt, reading.after.id)
+  const byAuthor = [...among('e.pubkey', authors), ...among('e.kind', kinds)]
+
+  if (ids) return select('event e', [...among('e.id', ids), ...byAuthor, ...tags.map(hasTag)])
+  const [lead, ...others] = tags.sort((a, b) => a.list.length - b.list.length)
+  if (lead) {
+    const rest = [...byAuthor, ...others.map(hasTag)]
+    if (lead.list.length === 0 || lead.list.length > maxBranches) {
+      const inTags = 'name = ? AND value IN (SELECT value FROM json_each(?)) AND created_at BETWEEN ? AND ?'
+      const values = [lead.name, JSON.stringify(lead.list), since, until]
+      return select('event e', [{ sql: `e.seq IN (SELECT event FROM tag WHERE ${inTags})`, values }, ...rest])
+    }
+    const branch = (value: string): Sql => ({
+      sql: 't.name = ? AND t.value = ? AND t.created_at BETWEEN ? AND ?',
+      values: [lead.name, value, since, until],
+    })
+    const from = 'tag t CROSS JOIN event e ON e.seq = t.event'
+    return union(
+      lead.list.map((value) => select(from, [branch(value), ...rest], 't')),
+      limit,
+    )
   }
-  const sql = `SELECT seq, id, created_at, json FROM event WHERE ${where.join(' AND ')}
-    ORDER BY created_at DESC, id LIMIT ?`
-  return { sql, values: [...values, reading.limit] }
+  const pairs = authors && kinds ? authors.length * kinds.length : 0
+  if (authors && kinds && pairs > 0 && pairs <= maxBranches) {
+    const branch = (pubkey: string, kind: number): Sql => ({
+      sql: 'e.pubkey = ? AND e.kind = ?',
+      values: [pubkey, kind],
+    })
+    const all = authors.flatMap((pubkey) => kinds.map((kind) => branch(pubkey, kind)))
+    return union(
+      all.map((where) => select('event e INDEXED BY event_by_author', [where])),
+      limit,
+    )
+  }
+  if (!authors && kinds && kinds.length > 0 && kinds.length <= maxBranches) {
+    const all = kinds.map((kind): Sql => ({ sql: 'e.kind = ?', values: [kind] }))
+    return union(
+      all.map((where) => select('event e INDEXED BY event_by_kind', [where])),
+      limit,
+    )
+  }
+  return select(authors || kinds ? 'event e' : 'event e INDEXED BY event_by_time', byAuthor)
+}
+
+/** The newest of several ordered searches; an event that more than one finds counts once. */
+function union(branches: readonly Sql[], limit: number): Sql {
+  const [only] = branches
+  if (only && branches.length === 1) return only
+  const sql = branches.map((branch) => `SELECT * FROM (${branch.sql})`).join(' UNION ')
+  return {
+    sql: `${sql} ORDER BY created_at DESC, id LIMIT ?`,
+    values: [...branches.flatMap(({ values }) => values), limit],
+  }
 }
