@@ -1,0 +1,161 @@
+import type { Metrics } from '@understudy/host/metrics'
+import { challengePath } from '@understudy/protocol/challenge'
+import { isHex32 } from '@understudy/protocol/event'
+import { manifestPath } from '@understudy/protocol/release'
+import { type Context, Hono } from 'hono'
+import { bodyLimit } from 'hono/body-limit'
+import type { ContentfulStatusCode } from 'hono/utils/http-status'
+import type { ChallengeDesk, Refusal } from './challenges.ts'
+import type { Files } from './files.ts'
+import { informationType } from './relay/information.ts'
+import type { Relay } from './relay/relay.ts'
+import { fileAt, respond } from './response.ts'
+import type { Site } from './site.ts'
+
+export interface AppParts {
+  readonly app: string
+  readonly coordinate: string
+  readonly nodeKey: string
+  readonly stx: string
+  readonly relayUrl: string
+  readonly version: string
+  readonly site: Site
+  readonly files: Files
+  readonly desk: ChallengeDesk
+  readonly relay: Pick<Relay, 'information'>
+  readonly metrics: Metrics
+  /** Why visitors should not be sent here just now; empty when they may. */
+  unready(): readonly string[]
+  /** Who sent the request, as far as can be seen: a bucket for rate limits, nothing more. */
+  senderOf(c: Context): string
+  onError(error: Error): void
+}
+
+/** Bytes of a challenge: an event of some ten short tags. */
+const maxChallengeBytes = 16_384
+
+const statusOf: Record<Refusal['code'], ContentfulStatusCode> = {
+  malformed: 400,
+  'not-addressed': 400,
+  stale: 400,
+  'bad-signature': 400,
+  'not-an-attester': 403,
+  'not-served': 409,
+  'too-many': 429,
+}
+
+/**
+ * What a node answers over HTTP: its own few paths, and below them every file of the release. A release's file hides an operator's
+ * path of the same name, but never `/.well-known/understudy*`.
+ */
+export function buildApp(parts: AppParts): Hono {
+  const { site, files, desk, relay, metrics } = parts
+  const app = new Hono()
+  const answers = metrics.counter('http_responses_total', 'HTTP answers', ['status'])
+  const fail = (c: Context, status: ContentfulStatusCode, code: string, message: string) =>
+    c.json({ error: { code, message } }, status, { 'cache-control': 'no-store' })
+
+  app.use(async (c, next) => {
+    await next()
+    c.header('access-control-allow-origin', '*')
+    c.header('access-control-expose-headers', 'etag, content-length, content-range, accept-ranges')
+    c.header('cross-origin-resource-policy', 'cross-origin')
+    c.header('x-content-type-options', 'nosniff')
+    answers.inc({ status: String(c.res.status) })
+  })
+
+  app.options('*', (c) =>
+    c.body(null, 204, {
+      'access-control-allow-methods': 'GET, HEAD, POST, OPTIONS',
+      'access-control-allow-headers': 'content-type, range, if-range, if-none-match',
+      'access-control-max-age': '86400',
+    }),
+  )
+
+  app.get('/.well-known/understudy.json', (c) => {
+    const release = site.current()?.release
+    return c.json(
+      {
+        app: parts.app,
+        coordinate: parts.coordinate,
+        nodeKey: parts.nodeKey,
+        stx: parts.stx,
+        relay: parts.relayUrl,
+        commit: release?.commit ?? null,
+        seq: release?.seq ?? null,
+        release: release?.eventId ?? null,
+        manifest: release?.manifest ?? null,
+        version: parts.version,
+      },
+      200,
+      { 'cache-control': 'no-cache' },
+    )
+  })
+
+  app.get(manifestPath(':sha256'), (c) => {
+    const sha256 = c.req.param('sha256') ?? ''
+    if (!isHex32(sha256)) return fail(c, 400, 'malformed', 'expected a sha256 as lower-case hex')
+    const manifest = site.manifest(sha256)
+    if (!manifest) return fail(c, 404, 'not-found', 'no such manifest is served here')
+    return c.body(manifest, 200, {
+      'content-type': 'text/plain; charset=utf-8',
+      'cache-control': 'public, max-age=31536000, immutable',
+      etag: `"${sha256}"`,
+    })
+  })
+
+  app.post(
+    challengePath,
+    bodyLimit({
+      maxSize: maxChallengeBytes,
+      onError: (c) => fail(c, 413, 'too-large', `a challenge has at most ${maxChallengeBytes} bytes`),
+    }),
+    async (c) => {
+      const input: unknown = await c.req.json().catch(() => undefined)
+      if (input === undefined) return fail(c, 400, 'malformed', 'not JSON')
+      const answered = await desk.answer(input, parts.senderOf(c))
+      if (!answered.ok) return fail(c, statusOf[answered.code], answered.code, answered.message)
+      return c.json(answered.event, 200, { 'cache-control': 'no-store' })
+    },
+  )
+
+  app.all('/.well-known/understudy/*', (c) => fail(c, 404, 'not-found', 'no such path'))
+
+  app.get('*', async (c) => {
+    const path = new URL(c.req.url).pathname
+    if (path === '/' && c.req.header('accept')?.includes(informationType))
+      return c.json(relay.information(), 200, { 'content-type': informationType })
+    const current = site.current()
+    if (!current || !fileAt(current, path)) {
+      if (path === '/healthz') return c.text('ok\n')
+      if (path === '/readyz') return ready(c)
+      if (path === '/metrics')
+        return c.body(await metrics.text(), 200, { 'content-type': metrics.contentType })
+    }
+    if (!current) return fail(c, 503, 'no-release', 'no release is verified yet')
+    const { method } = c.req.raw
+    const range = c.req.header('range')
+    const ifRange = c.req.header('if-range')
+    const ifNoneMatch = c.req.header('if-none-match')
+    return respond(current, { method, path, range, ifRange, ifNoneMatch }, files)
+  })
+
+  function ready(c: Context) {
+    const reasons = parts.unready()
+    return c.json({ ok: reasons.length === 0, reasons }, reasons.length === 0 ? 200 : 503, {
+      'cache-control': 'no-store',
+    })
+  }
+
+  app.notFound((c) => {
+    c.header('allow', 'GET, HEAD, OPTIONS')
+    return fail(c, 405, 'method-not-allowed', `${c.req.method} is not allowed here`)
+  })
+
+  app.onError((error, c) => {
+    parts.onError(error)
+    return fail(c, 500, 'internal', 'this node failed to answer')
+  })
+
+  return app
+}

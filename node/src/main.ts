@@ -1,0 +1,243 @@
+import { mkdirSync } from 'node:fs'
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { join, resolve } from 'node:path'
+import { createAdaptorServer } from '@hono/node-server'
+import { getConnInfo } from '@hono/node-server/conninfo'
+import { createStacksClient } from '@understudy/chain/client'
+import { contractsOf } from '@understudy/chain/contracts'
+import { openObjects } from '@understudy/git/objects'
+import { prepareRepository } from '@understudy/git/repository'
+import { listenHost, readConfig } from '@understudy/host/config'
+import { readOrCreateKeyFile } from '@understudy/host/key-file'
+import { createLog } from '@understudy/host/log'
+import { createMetrics } from '@understudy/host/metrics'
+import { vantageOf } from '@understudy/host/places'
+import { onShutdown } from '@understudy/host/shutdown'
+import { appId } from '@understudy/protocol/app'
+import type { NostrEvent } from '@understudy/protocol/event'
+import { kinds } from '@understudy/protocol/kinds'
+import { openRelays } from '@understudy/relays/relays'
+import { loadSigner } from '@understudy/relays/signer'
+import { loadVerify } from '@understudy/relays/verify'
+import { readAccepted, writeAccepted } from './accepted.ts'
+import { createAnnouncer } from './announcer.ts'
+import { buildApp } from './app.ts'
+import { createChallengeDesk } from './challenges.ts'
+import { nodeEnv, relayUrlOf } from './config.ts'
+import { createFiles } from './files.ts'
+import { createPipeline } from './pipeline.ts'
+import { type PreparedRelease, prepareRelease, prunePrepared } from './preparation.ts'
+import { createRelay } from './relay/relay.ts'
+import { appScope } from './relay/scope.ts'
+import { openStore } from './relay/store.ts'
+import { createReleaseBook } from './releases.ts'
+import { chainRules } from './rules.ts'
+import { createSite } from './site.ts'
+
+// Order of start: configuration, key, vantage → own relay, other relays → fork → what was served before → HTTP → rules, releases,
+// challenges, heartbeats. Order of stop: the reverse, so that nothing is served that cannot be finished.
+
+const config = readConfig(nodeEnv, process.env)
+const log = createLog('node', config.LOG_LEVEL)
+const metrics = createMetrics('node')
+const dataDir = resolve(config.DATA_DIR)
+mkdirSync(dataDir, { recursive: true })
+const signer = await loadSigner(await readOrCreateKeyFile(join(dataDir, 'node.key')))
+const verify = await loadVerify()
+const vantage = await vantageOf({ placesFile: config.PLACES_FILE, stacksUrl: config.STACKS_API_URL })
+const { APP: coordinate, PUBLIC_URL: publicUrl } = config
+if (!vantage.schemes.includes(new URL(publicUrl).protocol)) {
+  console.error(
+    `PUBLIC_URL: expected ${vantage.schemes.join(' or ')}//; visitors and attesters use no other.`,
+  )
+  process.exit(2)
+}
+const app = appId(coordinate)
+const relayUrl = config.PUBLIC_RELAY_URL ?? relayUrlOf(publicUrl)
+const now = Date.now
+const random = Math.random
+
+const store = openStore(join(dataDir, 'relay.sqlite'))
+const relay = createRelay({
+  store,
+  verify,
+  admit: appScope(coordinate, () => {
+    const members = pipeline.rules()?.members
+    // We speak before the chain names us: an operator registers a node that already runs.
+    return members ? { ...members, mirrors: new Set([...members.mirrors, signer.pubkey]) } : {}
+  }),
+  now,
+  log,
+  metrics,
+  about: { name: config.NAME ?? new URL(publicUrl).host, pubkey: signer.pubkey },
+})
+const relays = openRelays(config.RELAYS, { verify })
+
+const repository = await prepareRepository({
+  dir: join(dataDir, 'repository.git'),
+  url: config.REPOSITORY_URL,
+  vantage,
+  maxBytes: config.MAX_REPOSITORY_BYTES,
+})
+const objects = openObjects(repository.dir)
+// Challenges have a git of their own: what a visitor waits for must not delay them.
+const challenged = openObjects(repository.dir)
+const files = createFiles({ objects, dir: join(dataDir, 'files') })
+const site = createSite()
+const book = createReleaseBook(app)
+
+const serving = metrics.gauge('release_seq', 'Number of the release that is served')
+const answered = metrics.counter('challenges_total', 'Challenges, by what became of them', ['outcome'])
+
+const cacheDir = join(dataDir, 'prepared')
+const acceptedPath = join(dataDir, 'release.json')
+const stopping = new AbortController()
+/** The one served before: somebody may still be about to read its files. */
+let former: PreparedRelease | undefined
+
+const pipeline = createPipeline({
+  coordinate,
+  rules: chainRules(
+    createStacksClient({ url: config.STACKS_API_URL }),
+    contractsOf(config.DEPLOYER),
+    coordinate,
+  ),
+  relays,
+  book,
+  site,
+  prepare: (signed) =>
+    prepareRelease(signed, { repository, objects, files, cacheDir, signal: stopping.signal }),
+  async onSwitch(prepared) {
+    serving.set(prepared.release.seq)
+    await writeAccepted(acceptedPath, prepared)
+    const kept = former ? [prepared, former] : [prepared]
+    former = prepared
+    await files.prune(kept.flatMap((one) => [...one.files.values()]))
+    await prunePrepared(cacheDir, kept)
+    announcer.announce()
+  },
+  random,
+  log,
+})
+
+/** To our own relay and to all others; false when none of those took it. */
+async function publish(event: NostrEvent): Promise<boolean> {
+  const [, elsewhere] = await Promise.all([relay.publish(event), relays.publish(event)])
+  return elsewhere.ok
+}
+
+const announcer = createAnnouncer({
+  app,
+  mirror: {
+    coordinate,
+    name: config.NAME ?? new URL(publicUrl).host,
+    clone: config.REPOSITORY_URL,
+    web: publicUrl,
+    relay: relayUrl,
+    geohash: config.GEOHASH ?? '',
+    country: config.COUNTRY ?? '',
+    stx: config.STX_ADDRESS,
+  },
+  relayUrls: [...config.RELAYS, relayUrl],
+  signer,
+  site,
+  publish,
+  now,
+  random,
+  log,
+})
+
+const desk = createChallengeDesk({
+  app,
+  host: new URL(publicUrl).host,
+  signer,
+  verify,
+  attesters: () => pipeline.rules()?.members.attesters,
+  site,
+  read: challenged.read,
+  now,
+})
+const answer: typeof desk.answer = async (input, from) => {
+  const result = await desk.answer(input, from)
+  answered.inc({ outcome: result.ok ? 'answered' : result.code })
+  return result
+}
+
+function unready(): string[] {
+  const connected = relays.status().some(({ state }) => state === 'open')
+  return [
+    ...(site.current() ? [] : ['no release is verified yet', ...pipeline.troubles()]),
+    ...(connected ? [] : ['no relay is connected']),
+  ]
+}
+
+const served = buildApp({
+  app,
+  coordinate,
+  nodeKey: signer.pubkey,
+  stx: config.STX_ADDRESS,
+  relayUrl,
+  version: '0.1.0',
+  site,
+  files,
+  desk: { answer },
+  relay,
+  metrics,
+  unready,
+  senderOf: (c) => getConnInfo(c).remote.address ?? '',
+  onError: (error) => log.error({ err: error }, 'an answer failed'),
+})
+const server = createAdaptorServer({ fetch: served.fetch }) as Server
+// A client that stops reading, or never finishes asking, is let go; open WebSockets have pings of their own.
+server.headersTimeout = 10_000
+server.requestTimeout = 30_000
+server.timeout = 120_000
+relay.attach(server)
+
+/** A challenge that came over a relay is answered over all of them. */
+function onChallenge(event: NostrEvent): void {
+  answer(event, 'relays')
+    .then((result) => result.ok && publish(result.event))
+    .catch((error: unknown) => log.error({ err: error }, 'a challenge could not be answered'))
+}
+
+const accepted = await readAccepted(acceptedPath, app, verify)
+if (accepted && (await repository.holds(accepted.release.commit))) await pipeline.resume(accepted)
+
+await new Promise<void>((listening) => server.listen(config.PORT, listenHost(config), listening))
+const { address, port, family } = server.address() as AddressInfo
+log.info({ url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}` }, 'ready')
+
+pipeline.start()
+const question = { kinds: [kinds.challenge], '#p': [signer.pubkey] }
+const heard = [
+  relays.subscribe([{ ...question, limit: 0 }], { onEvent: onChallenge }),
+  relay.subscribe([question], onChallenge),
+]
+announcer.start()
+
+onShutdown(log, [
+  ['announcer', () => announcer.stop()],
+  ['challenges', () => heard.map((subscription) => subscription.close())],
+  [
+    'pipeline',
+    () => {
+      stopping.abort()
+      return pipeline.stop()
+    },
+  ],
+  ['relay', () => relay.close()],
+  ['relays', () => relays.close()],
+  [
+    'http',
+    () =>
+      new Promise((closed) => {
+        server.close(closed)
+        server.closeIdleConnections()
+        setTimeout(() => server.closeAllConnections(), 3_000).unref()
+      }),
+  ],
+  ['git', () => Promise.all([objects.close(), challenged.close()])],
+  ['store', () => store.close()],
+])
