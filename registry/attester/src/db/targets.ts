@@ -11,7 +11,7 @@ export interface Target {
   readonly forkCheckedAt: number
 }
 
-/** Makes the app's targets these mirrors: new ones become due at a moment of their own, gone ones are dropped. */
+/** Makes the app's targets these mirrors: new ones become due at a moment of their own (whole ms), gone ones are dropped. */
 export async function setTargets(
   db: Database,
   app: string,
@@ -23,7 +23,7 @@ export async function setTargets(
   if (mirrors.length === 0) return
   await db
     .insert(targets)
-    .values(mirrors.map((mirror) => ({ app, mirror, dueAt: dueAt() })))
+    .values(mirrors.map((mirror) => ({ app, mirror, dueAt: Math.round(dueAt()) })))
     .onConflictDoNothing()
 }
 
@@ -56,6 +56,6 @@ export async function endLease(db: Database, target: Target, dueAt: number): Pro
   const { app, mirror, address, lowestMicros, forkCheckedAt } = target
   await db
     .update(targets)
-    .set({ dueAt, leasedUntil: 0, address, lowestMicros, forkCheckedAt })
+    .set({ dueAt: Math.round(dueAt), leasedUntil: 0, address, lowestMicros, forkCheckedAt })
     .where(and(eq(targets.app, app), eq(targets.mirror, mirror)))
 }
