@@ -1,6 +1,7 @@
 import {
   type AppView,
   appsSchema,
+  appViewSchema,
   type EpochDetail,
   type EpochView,
   epochDetailSchema,
@@ -29,10 +30,6 @@ export interface Registry {
 }
 
 export function openRegistry({ apiUrl, deployer }: Config): Registry {
-  async function apps() {
-    const read = await fetched(`${apiUrl}/api/apps`, appsSchema)
-    return read.ok ? parsed(read.value.apps) : read
-  }
   return {
     url: apiUrl,
     async network() {
@@ -41,13 +38,11 @@ export function openRegistry({ apiUrl, deployer }: Config): Registry {
       const foreign = Object.values(read.value.contracts).some((id) => !id.startsWith(`${deployer}.`))
       return foreign ? refused('the server names contracts that are not those of this site') : read
     },
-    apps,
-    async app(app) {
-      const read = await apps()
-      if (!read.ok) return read
-      const row = read.value.find((candidate) => candidate.app === app)
-      return row ? parsed(row) : refused('not found')
+    async apps() {
+      const read = await fetched(`${apiUrl}/api/apps`, appsSchema)
+      return read.ok ? parsed(read.value.apps) : read
     },
+    app: (app) => fetched(`${apiUrl}/api/apps/${app}`, appViewSchema),
     async mirrors(app) {
       const read = await fetched(`${apiUrl}/api/apps/${app}/mirrors`, mirrorsSchema)
       return read.ok ? parsed(read.value.mirrors) : read

@@ -93,6 +93,7 @@ export function percent(ppm: number): string {
 /** How long the pool lasts. Days only where a block takes its ten minutes: on mainnet. */
 export function lasts(app: Pick<AppView, 'pool' | 'schedule'>, chainId: number): string {
   const { epochsLeft } = app.pool
+  if (BigInt(app.pool.free) === 0n) return 'empty'
   if (epochsLeft === null) return 'no budget'
   if (epochsLeft === 0) return 'less than one epoch'
   const epochs = plural(epochsLeft, 'epoch')

@@ -1,3 +1,4 @@
+import type { AppView } from '@understudy/protocol/api'
 import { shortened, transactionLink } from '../link.ts'
 import { Copy } from '../part/copy.tsx'
 import { Loading } from '../part/loading.tsx'
@@ -100,43 +101,49 @@ function formOf({ app, expect }: Sent): string {
 /** What the registry says now, which is how everyone else sees it. */
 function Result({ row }: { row: Sent }) {
   const { registry } = useTheatre()
-  const app = usePolled(`app ${row.app}`, () => registry.app(row.app))
-  const mirrors = usePolled(`mirrors ${row.app}`, () => registry.mirrors(row.app))
-  const waiting = <Loading what="it back from the registry" lines={1} />
-  if (app.state !== 'ready') return waiting
-  const link = <a href={hrefOf({ page: 'app', app: row.app })}>{app.value.name}</a>
+  // The list, as an app of its own is an error until the registry has seen it.
+  const apps = usePolled('apps', registry.apps)
+  const app = apps.state === 'ready' ? apps.value.find((candidate) => candidate.app === row.app) : undefined
+  if (!app) return <Waiting />
   switch (row.expect.kind) {
     case 'app':
       return (
         <p class="result">
-          {link} is registered. Next: publish its first release, find operators, and{' '}
-          <a href={hrefOf({ page: 'fund', app: row.app })}>fund its pool</a>.
+          <AppLink app={app} /> is registered. Next: publish its first release, find operators, and{' '}
+          <a href={hrefOf({ page: 'fund', app: app.app })}>fund its pool</a>.
         </p>
       )
-    case 'mirror': {
-      const { nodeKey } = row.expect
-      const mirror =
-        mirrors.state === 'ready'
-          ? mirrors.value.find((m) => m.nodeKey === nodeKey && m.owner === row.sender)
-          : undefined
-      if (!mirror) return waiting
+    case 'mirror':
+      return <NewMirror app={app} nodeKey={row.expect.nodeKey} owner={row.sender} />
+    case 'deposit':
+      if (BigInt(app.pool.deposited) < BigInt(row.expect.before) + BigInt(row.expect.amount))
+        return <Waiting />
       return (
         <p class="result">
-          Mirror number {mirror.mirror} of {link} is registered, bonded with <Stx micro={mirror.bond} />.{' '}
-          {mirror.bound
-            ? 'Its node confirms this wallet.'
-            : 'It can earn once its node announces itself and names this wallet.'}
+          The pool of <AppLink app={app} /> now has <Stx micro={app.pool.free} /> free.
         </p>
       )
-    }
-    case 'deposit': {
-      const { pool } = app.value
-      if (BigInt(pool.deposited) < BigInt(row.expect.before) + BigInt(row.expect.amount)) return waiting
-      return (
-        <p class="result">
-          The pool of {link} now has <Stx micro={pool.free} /> free.
-        </p>
-      )
-    }
   }
 }
+
+function NewMirror({ app, nodeKey, owner }: { app: AppView; nodeKey: string; owner: string }) {
+  const { registry } = useTheatre()
+  const mirrors = usePolled(`mirrors ${app.app}`, () => registry.mirrors(app.app))
+  const mirror =
+    mirrors.state === 'ready'
+      ? mirrors.value.find((candidate) => candidate.nodeKey === nodeKey && candidate.owner === owner)
+      : undefined
+  if (!mirror) return <Waiting />
+  return (
+    <p class="result">
+      Mirror number {mirror.mirror} of <AppLink app={app} /> is registered, bonded with{' '}
+      <Stx micro={mirror.bond} />.{' '}
+      {mirror.bound
+        ? 'Its node confirms this wallet.'
+        : 'It can earn once its node announces itself and names this wallet.'}
+    </p>
+  )
+}
+
+const AppLink = ({ app }: { app: AppView }) => <a href={hrefOf({ page: 'app', app: app.app })}>{app.name}</a>
+const Waiting = () => <Loading what="it back from the registry" lines={1} />

@@ -76,8 +76,8 @@ function Mirror({ mirror, floor }: { mirror: MirrorView; floor: number }) {
           {mirror.lastSeen === null ? 'never heard of' : `heard of ${relative(mirror.lastSeen, Date.now())}`}
         </span>
       </td>
-      <td data-label="Place">
-        {mirror.geohash ? placeOf(mirror.geohash) : ''}
+      <td data-label="Place" class="place">
+        {mirror.geohash && <span class="keep">{placeOf(mirror.geohash)}</span>}
         <span class={mirror.geohash ? 'sub' : ''}>{claimInWords(mirror)}</span>
         <span class="sub">{mirror.network || 'network unknown'}</span>
       </td>
@@ -88,7 +88,7 @@ function Mirror({ mirror, floor }: { mirror: MirrorView; floor: number }) {
           <>
             {passed} passed
             <span class="sub">{failed} failed</span>
-            <span class="sub">{inconclusive} inconclusive</span>
+            <span class="sub keep">{inconclusive} inconclusive</span>
             {mirror.attestedEpoch !== null && <span class="sub">in epoch {mirror.attestedEpoch}</span>}
           </>
         )}

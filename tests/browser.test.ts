@@ -1,0 +1,320 @@
+import { fund, registerApp, registerMirror } from '@understudy/chain/calls'
+import { addressOf } from '@understudy/chain/transactions'
+import { appId, coordinateOf } from '@understudy/protocol/app'
+import { attesterKey } from '@understudy/protocol/rules'
+import { npubEncode } from 'nostr-tools/nip19'
+import { generateSecretKey, getPublicKey } from 'nostr-tools/pure'
+import { type Browser, chromium, type Page } from 'playwright-core'
+import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { chromiumFlags, findChromium } from './browser/chromium.ts'
+import { devnetKey, type Network, openNetwork } from './browser/network.ts'
+import { hostSite } from './browser/site.ts'
+import { openStage, overflows, type Stage, violations } from './browser/stage.ts'
+import { installWallet, type TestWallet } from './browser/wallet.ts'
+
+const stx = 1_000_000n
+const newKey = () => getPublicKey(generateSecretKey())
+
+let network: Network
+let browser: Browser
+const stages: Stage[] = []
+
+beforeAll(async () => {
+  const executablePath = findChromium()
+  network = await openNetwork()
+  browser = await chromium.launch({ executablePath, args: chromiumFlags })
+})
+
+afterEach(async () => {
+  const complaints = stages.flatMap((stage) => stage.complaints)
+  await Promise.all(stages.splice(0).map((stage) => stage.close()))
+  expect(complaints).toEqual([])
+})
+
+afterAll(async () => {
+  await browser?.close()
+  await network?.stop()
+})
+
+/** A person with a wallet in front of the page. */
+async function visit(
+  account: string,
+  privateKey = devnetKey(account),
+): Promise<{ page: Page; wallet: TestWallet }> {
+  const stage = await openStage(browser)
+  stages.push(stage)
+  const wallet = await installWallet(stage.context, network, privateKey)
+  return { page: stage.page, wallet }
+}
+
+/** An app that is registered already, by a transaction of its maintainer. */
+async function registeredApp(name: string): Promise<string> {
+  const coordinate = coordinateOf(newKey(), name)
+  const { burnHeight } = await network.client.info()
+  const call = registerApp(network.contracts, {
+    coordinate,
+    schedule: { start: burnHeight + 500, length: 60, notice: 3, cap: 1_000n * stx },
+    terms: {
+      budget: 90n * stx,
+      keys: [newKey(), newKey(), newKey()].map(attesterKey).sort(),
+      places: 3,
+      levels: ['network'],
+      floor: 900_000,
+      domainBond: 500n * stx,
+      fee: 3n * stx,
+      grace: 5,
+      minBond: 100n * stx,
+      faults: 1,
+      window: 30,
+      challenge: 6,
+      claimPeriod: 600,
+      releaseKey: newKey(),
+      minSeq: 0,
+    },
+  })
+  await network.send(call, devnetKey('maintainer'))
+  return appId(coordinate)
+}
+
+async function registeredMirror(app: string, account: string, nodeKey = newKey()): Promise<string> {
+  const key = devnetKey(account)
+  const owner = addressOf(key, network.chainId)
+  const mirror = { app, nodeKey, endpoint: 'https://mirror.example.org', bond: 100n * stx }
+  await network.send(registerMirror(network.contracts, owner, mirror), key)
+  return nodeKey
+}
+
+const open = (page: Page, hash: string) => page.goto(`${network.apiUrl}/${hash}`)
+const heading = (page: Page, name: string | RegExp) => page.getByRole('heading', { level: 1, name }).waitFor()
+const button = (page: Page, name: string) => page.getByRole('button', { name }).click()
+const text = (page: Page, what: string | RegExp) => page.getByText(what).first().waitFor()
+
+/** In the picker that the wallet library shows, once per browser. */
+async function chooseWallet(page: Page): Promise<void> {
+  const picker = page.locator('connect-modal')
+  await picker.getByText('Test Wallet').waitFor()
+  await picker.getByRole('button', { name: 'Connect' }).first().click()
+}
+
+/** Signs what is under review, waits for the block, and for the page to say that it is in. */
+async function signAndConfirm(page: Page): Promise<void> {
+  await button(page, 'Sign in your wallet')
+  await text(page, 'The wallet has sent it; it waits for a block.')
+  await network.mine()
+  await text(page, /It is in Stacks block/)
+}
+
+describe('the page in a real browser', { timeout: 90_000 }, () => {
+  it('registers an app, then a mirror with its bond, then funds the pool, and shows each as the registry has it', async () => {
+    const { page, wallet } = await visit('operator1')
+    await open(page, '')
+    await heading(page, 'The show goes on when the server dies.')
+
+    await page.getByRole('navigation').getByRole('link', { name: 'Register an app' }).click()
+    await page.getByLabel('Your Nostr public key').fill(npubEncode(newKey()))
+    await page.getByLabel('Repository identifier').fill('footlights')
+    await page.getByLabel('Attester keys').fill([newKey(), newKey(), newKey()].join('\n'))
+    await button(page, 'Review the registration')
+    await chooseWallet(page)
+    await text(page, 'Nothing but the fee may move.')
+    await signAndConfirm(page)
+    await text(page, 'is registered. Next:')
+    expect(wallet.asked.at(-1)).toMatchObject({ functionName: 'register-app', postConditionMode: 'deny' })
+    expect(wallet.asked.at(-1)!.postConditions).toEqual([])
+
+    await page.getByRole('link', { name: 'footlights', exact: true }).click()
+    await heading(page, 'footlights')
+    await text(page, 'Nobody mirrors this app yet')
+    await text(page, '2 of 3 attesters must sign')
+
+    await page.getByRole('link', { name: 'Register a mirror' }).click()
+    await page.getByLabel('Node key').fill(newKey())
+    await page.getByLabel('Address').fill('https://footlights.example.org')
+    await page.getByLabel('Bond').fill('120')
+    await button(page, 'Review the registration')
+    await text(page, 'Your wallet sends exactly 120 STX.')
+    await text(page, 'Unaudited software')
+    await signAndConfirm(page)
+    await text(page, /^Mirror number 1 of footlights is registered, bonded with 120 STX/)
+
+    await page.getByRole('link', { name: 'footlights', exact: true }).click()
+    await page.getByRole('link', { name: 'Fund the pool' }).click()
+    await page.getByLabel('Amount').fill('250')
+    await button(page, 'Review the deposit')
+    await text(page, /^Exactly 250 STX leaves your wallet/)
+    await text(page, 'Your wallet sends exactly 250 STX.')
+    await signAndConfirm(page)
+    await text(page, 'The pool of footlights now has 250 STX free.')
+
+    await page.getByRole('link', { name: 'Understudy' }).click()
+    const card = page.getByRole('article').filter({ hasText: 'footlights' })
+    await card.getByText('0 of 1 mirror up').waitFor()
+    await card.getByText('250 STX').waitFor()
+    await card.getByRole('link').click()
+    const row = page.getByRole('row').filter({ hasText: 'Not attested yet' })
+    await row.getByRole('cell', { name: '120 STX' }).waitFor()
+    expect(await page.getByAltText('Badge: backup servers').getAttribute('src')).toMatch(
+      /\/backup-servers\.svg$/,
+    )
+  })
+
+  it('says calmly that a person said no, and lets them sign after all', async () => {
+    const app = await registeredApp('second-thoughts')
+    const { page, wallet } = await visit('operator2')
+    wallet.answers = 'no'
+    await open(page, `#/app/${app}/fund`)
+    await page.getByLabel('Amount').fill('5')
+    await button(page, 'Review the deposit')
+    await chooseWallet(page)
+    await button(page, 'Sign in your wallet')
+    await text(page, 'You said no in the wallet. Nothing was signed, nothing was sent.')
+    wallet.answers = 'yes'
+    await signAndConfirm(page)
+    await text(page, 'The pool of second-thoughts now has 5 STX free.')
+    expect(wallet.asked).toHaveLength(2)
+  })
+
+  it('says in words why the contract refused', async () => {
+    const app = await registeredApp('twice')
+    const nodeKey = await registeredMirror(app, 'operator3')
+    const { page } = await visit('operator3')
+    await open(page, `#/app/${app}/mirror`)
+    await page.getByLabel('Node key').fill(nodeKey)
+    await page.getByLabel('Address').fill('https://again.example.org')
+    await button(page, 'Review the registration')
+    await chooseWallet(page)
+    await button(page, 'Sign in your wallet')
+    await text(page, 'The wallet has sent it; it waits for a block.')
+    await network.mine()
+    await text(page, 'This wallet registered a mirror with this node key already. (error 205)')
+    await text(page, 'no money moved')
+  })
+
+  it('tells of a wallet that cannot pay', async () => {
+    const app = await registeredApp('costly')
+    const { page } = await visit('', `${'5e'.repeat(32)}01`)
+    await open(page, `#/app/${app}/fund`)
+    await page.getByLabel('Amount').fill('5')
+    await button(page, 'Review the deposit')
+    await chooseWallet(page)
+    await button(page, 'Sign in your wallet')
+    await text(page, 'The wallet could not send it: the network refused it (NotEnoughFunds)')
+  })
+
+  it('remembers a pending transaction over a reload', async () => {
+    const app = await registeredApp('patient')
+    const { page } = await visit('operator4')
+    await open(page, `#/app/${app}/fund`)
+    await page.getByLabel('Amount').fill('7')
+    await button(page, 'Review the deposit')
+    await chooseWallet(page)
+    await button(page, 'Sign in your wallet')
+    await text(page, 'The wallet has sent it; it waits for a block.')
+
+    await open(page, '')
+    await page.reload()
+    const strip = page.getByRole('region', { name: 'Your transactions' })
+    await strip.getByText('Pending').waitFor()
+    await network.mine()
+    await strip.getByText('Confirmed').waitFor()
+    await strip.getByRole('link', { name: 'Fund patient with 7 STX' }).click()
+    await text(page, 'The pool of patient now has 7 STX free.')
+  })
+
+  it('names what is wrong next to each field, and keeps what was typed', async () => {
+    const app = await registeredApp('fussy')
+    const { page } = await visit('operator5')
+    await open(page, '#/register')
+    await page.getByLabel('Settlement window').fill('80')
+    await page.getByLabel('Budget of an epoch').fill('2000')
+    await button(page, 'Review the registration')
+    await text(page, 'Must be a whole number from 24 to 72 blocks: at most half an epoch.')
+    await text(page, 'Must not exceed the cap of 1,000 STX.')
+    await text(page, 'Must be an odd number of keys, 1 to 19; there are 0.')
+    expect(await page.evaluate(() => document.activeElement?.id)).toBe('pubkey')
+    await page.reload()
+    expect(await page.getByLabel('Settlement window').inputValue()).toBe('80')
+
+    await open(page, `#/app/${app}/mirror`)
+    await page.getByLabel('Bond').fill('99')
+    await button(page, 'Review the registration')
+    await text(page, 'Must be at least 100 STX.')
+  })
+
+  it('works from a static host below a path, and says when the registry is away', async () => {
+    await registeredApp('elsewhere')
+    const site = await hostSite('/some/where/', { apiUrl: network.apiUrl })
+    const orphan = await hostSite('/', { apiUrl: 'http://127.0.0.1:1' })
+    const { page } = await visit('visitor')
+    const stage = stages.at(-1)!
+    await page.goto(site.url)
+    await page.getByRole('link', { name: 'elsewhere' }).click()
+    await heading(page, 'elsewhere')
+    expect(stage.complaints).toEqual([])
+
+    // The browser itself reports that nobody answers; the page must say it too.
+    await page.goto(orphan.url)
+    await text(page, 'The apps could not be read.')
+    expect(await violations(page)).toEqual([])
+    ;(stage.complaints as string[]).splice(0)
+    await stage.close()
+    stages.splice(stages.indexOf(stage), 1)
+    await Promise.all([site.stop(), orphan.stop()])
+  })
+
+  for (const colorScheme of ['light', 'dark'] as const) {
+    for (const width of [390, 1280]) {
+      it(`has no accessibility violation and nothing too wide in ${colorScheme}, ${width} px wide`, async () => {
+        const app = await registeredApp(`accessible-${colorScheme}-${width}`)
+        await registeredMirror(app, 'operator6')
+        const funder = devnetKey('funder')
+        const deposit = { app, amount: 10n * stx, rulesVersion: 1, minShares: 0n }
+        await network.send(fund(network.contracts, addressOf(funder, network.chainId), deposit), funder)
+        const empty = await registeredApp(`empty-${colorScheme}-${width}`)
+
+        const stage = await openStage(browser, { colorScheme, viewport: { width, height: 900 } })
+        stages.push(stage)
+        const { page } = stage
+        await installWallet(stage.context, network, devnetKey('operator7'))
+        const fine = async () => {
+          expect(await violations(page)).toEqual([])
+          expect(await overflows(page)).toBe(false)
+        }
+
+        await open(page, '')
+        await text(page, 'of 1 mirror up')
+        await fine()
+        await open(page, `#/app/${app}`)
+        await text(page, 'Not attested yet')
+        await fine()
+        await open(page, `#/app/${empty}`)
+        await text(page, 'Nobody mirrors this app yet')
+        await fine()
+        await open(page, '#/register')
+        await button(page, 'Review the registration')
+        await text(page, 'must be changed first')
+        await fine()
+        await open(page, `#/app/${app}/mirror`)
+        await text(page, 'What to expect')
+        await fine()
+        await open(page, '#/nowhere')
+        await heading(page, 'No such page')
+        await fine()
+
+        await open(page, `#/app/${app}/fund`)
+        await page.getByLabel('Amount').fill('1')
+        await fine()
+        await button(page, 'Review the deposit')
+        await chooseWallet(page)
+        await text(page, 'Your wallet sends exactly 1 STX.')
+        await fine()
+        await button(page, 'Sign in your wallet')
+        await text(page, 'The wallet has sent it; it waits for a block.')
+        await fine()
+        await network.mine()
+        await text(page, 'now has 11 STX free.')
+        await fine()
+      })
+    }
+  }
+})

@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import type { ContractCall } from '@understudy/chain/calls'
+import { createStacksClient, type StacksClient, type Transaction } from '@understudy/chain/client'
+import { type Contracts, contractNames, contractsOf } from '@understudy/chain/contracts'
+import {
+  addressOf,
+  deployContract,
+  type SignedTransaction,
+  signCall,
+  submit,
+} from '@understudy/chain/transactions'
+import { type RunningProgram, startProgram } from './program.ts'
+
+const fee = 1_000n
+const deployFee = 1_000_000n
+
+/** A local chain whose blocks come when the test asks, a relay, and the registry with the built page. */
+export interface Network {
+  readonly apiUrl: string
+  readonly stacksUrl: string
+  readonly chainId: number
+  readonly contracts: Contracts
+  readonly client: StacksClient
+  /** Mines one block with what is in the mempool. Gives the burn height. */
+  mine(): Promise<number>
+  /** Signs, sends and mines a call. */
+  send(call: ContractCall, privateKey: string): Promise<Transaction>
+  stop(): Promise<void>
+}
+
+/** A funded account of the devnet: its key is the hash of its name. */
+export function devnetKey(name: string): string {
+  return `${createHash('sha256').update(`understudy devnet account ${name}`).digest('hex')}01`
+}
+
+export async function openNetwork(): Promise<Network> {
+  const page = fileURLToPath(new URL('../../web/dist', import.meta.url))
+  if (!existsSync(join(page, 'index.html')))
+    throw new Error('The page is not built: run npm run build first.')
+  const dir = await mkdtemp(join(tmpdir(), 'understudy-browser-'))
+  await chmod(dir, 0o700)
+  const running: RunningProgram[] = []
+  async function stop(): Promise<void> {
+    for (const program of running.toReversed()) await program.stop()
+    await rm(dir, { recursive: true, force: true })
+  }
+  async function start(...program: Parameters<typeof startProgram>): Promise<string> {
+    const started = await startProgram(...program)
+    running.push(started)
+    return started.url
+  }
+
+  try {
+    const common = { HOST: '127.0.0.1', PORT: '0' }
+    const [stacksUrl, relayUrl] = await Promise.all([
+      start('local/devnet/dist/main.js', ['--port', '0', '--burn-interval', '0'], {}),
+      start('node/dist/relay/main.js', [], { ...common, DATA_DIR: join(dir, 'relay') }),
+    ])
+    const client = createStacksClient({ url: stacksUrl })
+    const { chainId } = await client.info()
+
+    async function mine(): Promise<number> {
+      const response = await fetch(`${stacksUrl}/devnet/mine`, {
+        method: 'POST',
+        signal: AbortSignal.timeout(10_000),
+      })
+      const { burn_block_height } = (await response.json()) as { burn_block_height: number }
+      return burn_block_height
+    }
+    async function broadcast(transaction: SignedTransaction): Promise<string> {
+      const sent = await submit(client, transaction)
+      if (!sent.ok) throw new Error(`refused: ${sent.reason} ${sent.message}`)
+      return sent.txid
+    }
+
+    const privateKey = devnetKey('deployer')
+    const deployer = addressOf(privateKey, chainId)
+    for (const [nonce, name] of contractNames.entries()) {
+      const source = await readFile(new URL(`../../contracts/${name}.clar`, import.meta.url), 'utf8')
+      await broadcast(
+        await deployContract(name, source, { privateKey, nonce: BigInt(nonce), fee: deployFee, chainId }),
+      )
+      await mine()
+    }
+
+    const apiUrl = await start('registry/api/dist/main.js', [], {
+      ...common,
+      STACKS_API_URL: stacksUrl,
+      DEPLOYER: deployer,
+      RELAYS: relayUrl,
+      DATA_DIR: join(dir, 'api'),
+      WEB_DIR: page,
+      POLL_INTERVAL_MS: '100',
+    })
+
+    return {
+      apiUrl,
+      stacksUrl,
+      chainId,
+      contracts: contractsOf(deployer),
+      client,
+      mine,
+      async send(call, key) {
+        const nonce = await client.nonce(addressOf(key, chainId))
+        const txid = await broadcast(await signCall(call, { privateKey: key, nonce, fee, chainId }))
+        await mine()
+        const transaction = await client.transaction(txid)
+        if (transaction?.status !== 'success') throw new Error(`${call.functionName}: ${transaction?.status}`)
+        return transaction
+      },
+      stop,
+    }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
