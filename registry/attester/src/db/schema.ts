@@ -4,6 +4,7 @@ import {
   bigint,
   bigserial,
   boolean,
+  customType,
   index,
   integer,
   jsonb,
@@ -13,7 +14,12 @@ import {
 } from 'drizzle-orm/pg-core'
 
 /** Milliseconds since 1970, by the program's own clock. */
-const moment = (name: string) => bigint(name, { mode: 'number' })
+const moment = customType<{ data: number; driverData: string }>({
+  dataType: () => 'bigint',
+  fromDriver: Number,
+  // Jittered moments have fractions.
+  toDriver: (ms) => String(Math.round(ms)),
+})
 
 /** Mirrors to be probed, and when. Workers lease what is due. */
 export const targets = pgTable(

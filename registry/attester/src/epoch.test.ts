@@ -1,0 +1,500 @@
+import { type ChildProcess, execFileSync, spawn } from 'node:child_process'
+import { createHash, randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { createServer, type Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { setTimeout as delay } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { type ContractCall, fund, registerApp, registerMirror } from '@understudy/chain/calls'
+import { createStacksClient, type StacksClient } from '@understudy/chain/client'
+import { type Contracts, contractNames, contractsOf } from '@understudy/chain/contracts'
+import { createLogReader } from '@understudy/chain/logReader'
+import { type ChainApp, projectChain } from '@understudy/chain/state'
+import {
+  confirmed,
+  deployContract,
+  type SignedTransaction,
+  signCall,
+  submit,
+  transfer,
+} from '@understudy/chain/transactions'
+import { openObjects } from '@understudy/git/objects'
+import { serveRepositories } from '@understudy/git/serve'
+import { blobsOf } from '@understudy/git/tree'
+import { appId, coordinateOf, repositoryTemplate } from '@understudy/protocol/app'
+import { parseAttestation } from '@understudy/protocol/attestation'
+import {
+  answerTemplate,
+  challengePath,
+  parseChallenge,
+  possessionDigest,
+} from '@understudy/protocol/challenge'
+import { epochEnd, proposerOf } from '@understudy/protocol/epoch'
+import { parseEvent } from '@understudy/protocol/event'
+import { kinds } from '@understudy/protocol/kinds'
+import { mirrorTemplate } from '@understudy/protocol/mirror'
+import { releaseTemplates } from '@understudy/protocol/release'
+import { pubkeyOf } from '@understudy/protocol/rules'
+import { parseSignedOutcome, settlementHash, signedOutcomeTemplate } from '@understudy/protocol/settlement'
+import { signHash } from '@understudy/protocol/sip018'
+import { openRelays, type Relays } from '@understudy/relays/relays'
+import { signerOf } from '@understudy/relays/signer'
+import { loadVerify } from '@understudy/relays/verify'
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { type Identity, identityOf } from './identity.ts'
+
+// A network of real programs: devnet with the contracts, a relay, three attesters each with its Postgres. Only the mirrors are
+// made here, because two of them must do wrong.
+
+const root = fileURLToPath(new URL('../../..', import.meta.url))
+const burnMs = 400
+const placesOf = [
+  { name: 'A', network: 64501, latitude: 50.1, longitude: 8.7, addresses: ['127.0.1.1'] },
+  { name: 'B', network: 64502, latitude: 39.0, longitude: -77.5, addresses: ['127.0.2.1'] },
+]
+const forge = 'forge.understudy.test'
+
+interface Account {
+  readonly name: string
+  readonly privateKey: string
+  readonly address: string
+}
+
+interface Program {
+  readonly child: ChildProcess
+  readonly lines: Record<string, unknown>[]
+  ended(signal: NodeJS.Signals): Promise<void>
+}
+
+let dir: string
+let stacksUrl: string
+let relayUrl: string
+let client: StacksClient
+let contracts: Contracts
+let accounts: readonly Account[]
+let identities: readonly Identity[]
+let relays: Relays
+let app: string
+const programs = new Set<Program>()
+const attesters: Program[] = []
+const closing: (() => unknown)[] = []
+
+const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('hex')
+const accountOf = (name: string) => accounts.find((account) => account.name === name)!
+const git = (cwd: string, ...args: string[]) =>
+  execFileSync('git', ['-c', 'user.name=t', '-c', 'user.email=t@t', ...args], {
+    cwd,
+    encoding: 'utf8',
+  }).trim()
+
+async function until<T>(what: string, ms: number, look: () => Promise<T | undefined | false>): Promise<T> {
+  const end = Date.now() + ms
+  for (;;) {
+    const found = await look()
+    if (found) return found
+    if (Date.now() > end) throw new Error(`waited ${ms} ms for ${what}`)
+    await delay(100)
+  }
+}
+
+function run(script: string, args: readonly string[], env: Record<string, string>): Program {
+  const child = spawn(process.execPath, [join(root, script), ...args], {
+    env: { PATH: process.env.PATH, ...env },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  const lines: Record<string, unknown>[] = []
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    if (line.startsWith('{')) lines.push(JSON.parse(line) as Record<string, unknown>)
+  })
+  createInterface({ input: child.stderr }).on('line', (line) => lines.push({ msg: 'stderr', line }))
+  const program: Program = {
+    child,
+    lines,
+    async ended(signal) {
+      programs.delete(program)
+      if (child.exitCode !== null || child.signalCode !== null) return
+      const exit = once(child, 'exit')
+      child.kill(signal)
+      await exit
+    },
+  }
+  programs.add(program)
+  return program
+}
+
+async function urlOf(program: Program): Promise<string> {
+  const ready = await until('a program to be ready', 60_000, async () => {
+    if (program.child.exitCode !== null) throw new Error(`ended: ${JSON.stringify(program.lines.slice(-5))}`)
+    return program.lines.find((line) => line.msg === 'ready')
+  })
+  return String(ready.url)
+}
+
+function startAttester(at: number): Program {
+  const place = placesOf[at % placesOf.length]!
+  return run('registry/attester/dist/main.js', [], {
+    STACKS_API_URL: stacksUrl,
+    DEPLOYER: accountOf('deployer').address,
+    RELAYS: relayUrl,
+    DATA_DIR: join(dir, `attester${at}`),
+    PLACES_FILE: join(dir, 'places.json'),
+    LATITUDE: String(place.latitude),
+    LONGITUDE: String(place.longitude),
+    PROBE_INTERVAL_MS: '1200',
+    CHAIN_POLL_MS: '100',
+    DELTA_MS: '300',
+    LOG_LEVEL: 'debug',
+  })
+}
+
+async function send(account: Account, make: (nonce: bigint) => Promise<SignedTransaction>): Promise<void> {
+  const { txid } = await make(await client.nonce(account.address))
+    .then((transaction) => submit(client, transaction))
+    .then((sent) => {
+      if (!sent.ok) throw new Error(`${account.name}: ${sent.reason} ${sent.message}`)
+      return sent
+    })
+  const result = await confirmed(client, txid, { intervalMs: 100 })
+  if (!result.ok)
+    throw new Error(
+      `${account.name}: ${result.reason} ${JSON.stringify(result.transaction?.result, (_, v) => (typeof v === 'bigint' ? String(v) : v))}`,
+    )
+}
+
+async function call(account: Account, contractCall: ContractCall): Promise<void> {
+  const { chainId } = await client.info()
+  await send(account, (nonce) =>
+    signCall(contractCall, { privateKey: account.privateKey, nonce, fee: 10_000n, chainId }),
+  )
+}
+
+async function chainApp(): Promise<ChainApp> {
+  return projectChain(await createLogReader(client, contracts).read()).apps.get(app)!
+}
+
+async function listen(server: Server, address: string): Promise<number> {
+  server.listen(0, address)
+  await once(server, 'listening')
+  closing.push(() => {
+    server.closeAllConnections()
+    server.close()
+  })
+  return (server.address() as AddressInfo).port
+}
+
+/** A mirror that serves `files` and answers challenges out of `repository`. */
+async function startMirror(
+  address: string,
+  files: ReadonlyMap<string, string>,
+  repository: string,
+  secretKey: Uint8Array,
+): Promise<string> {
+  const objects = openObjects(repository)
+  closing.push(() => objects.close())
+  const signer = signerOf(secretKey)
+  const server = createServer(async (req, res) => {
+    res.setHeader('access-control-allow-origin', '*')
+    if (req.url === challengePath && req.method === 'POST') {
+      const chunks: Buffer[] = []
+      for await (const chunk of req) chunks.push(chunk as Buffer)
+      const event = parseEvent(JSON.parse(Buffer.concat(chunks).toString()))
+      const challenge = event.ok ? parseChallenge(event.value) : event
+      const blobs = challenge.ok
+        ? await blobsOf(repository, challenge.value.commit).catch(() => undefined)
+        : undefined
+      if (!challenge.ok || !blobs?.ok) return res.writeHead(404).end()
+      const digest = await possessionDigest(challenge.value, blobs.value, (oid) => objects.read(oid))
+      const answer = signer.signEvent(answerTemplate(challenge.value, digest, Math.floor(Date.now() / 1_000)))
+      return res.end(JSON.stringify(await answer))
+    }
+    const body = files.get(req.url ?? '')
+    return body === undefined ? res.writeHead(404).end() : res.end(body)
+  })
+  return `http://${address}:${await listen(server, address)}`
+}
+
+beforeAll(async () => {
+  dir = await mkdtemp(join(tmpdir(), 'understudy-epoch-'))
+  const verify = await loadVerify()
+  accounts = JSON.parse(
+    execFileSync(process.execPath, [join(root, 'local/devnet/dist/main.js'), '--accounts'], {
+      encoding: 'utf8',
+    }),
+  ) as Account[]
+
+  const devnet = run('local/devnet/dist/main.js', ['--port', '0', '--burn-interval', String(burnMs)], {})
+  const relay = run('node/dist/relay/main.js', [], {
+    DATA_DIR: join(dir, 'relay'),
+    PORT: '0',
+    HOST: '127.0.0.1',
+  })
+  stacksUrl = await urlOf(devnet)
+  relayUrl = await urlOf(relay)
+  relays = openRelays([relayUrl], { verify })
+  closing.push(() => relays.close())
+  client = createStacksClient({ url: stacksUrl })
+  const { chainId } = await client.info()
+  const deployer = accountOf('deployer')
+  contracts = contractsOf(deployer.address)
+  for (const name of contractNames) {
+    const source = await readFile(join(root, 'contracts', `${name}.clar`), 'utf8')
+    await send(deployer, (nonce) =>
+      deployContract(name, source, { privateKey: deployer.privateKey, nonce, fee: 100_000n, chainId }),
+    )
+  }
+
+  // The master's repository: two releases, of which the first will be too old.
+  const work = join(dir, 'work')
+  const commits: { commit: string; tree: string; files: ReadonlyMap<string, string> }[] = []
+  await mkdir(work)
+  git(work, 'init', '-q', '-b', 'main')
+  for (const version of ['one', 'two']) {
+    const files = new Map([
+      ['/index.html', `<h1>${version}</h1>`],
+      ['/app.js', `console.log('${version}')`],
+      ['/same.css', 'h1 { color: red }'],
+    ])
+    for (const [path, text] of files) await writeFile(join(work, path), text)
+    git(work, 'add', '.')
+    git(work, 'commit', '-q', '-m', version)
+    commits.push({
+      commit: git(work, 'rev-parse', 'HEAD'),
+      tree: git(work, 'rev-parse', 'HEAD^{tree}'),
+      files,
+    })
+  }
+  const forgeRoot = join(dir, 'forge')
+  git(dir, 'clone', '-q', '--bare', work, join(forgeRoot, 'app.git'))
+  git(dir, 'clone', '-q', '--bare', work, join(forgeRoot, 'stale.git'))
+  git(join(forgeRoot, 'stale.git'), 'update-ref', 'refs/heads/main', commits[0]!.commit)
+  git(join(forgeRoot, 'stale.git'), 'reflog', 'expire', '--expire=all', '--all')
+  git(join(forgeRoot, 'stale.git'), 'gc', '-q', '--prune=now')
+  const host = serveRepositories({ root: forgeRoot })
+  const forgePort = await listen(
+    createServer((req, res) => void host.handle(req, res)),
+    '127.0.9.1',
+  )
+  await writeFile(
+    join(dir, 'places.json'),
+    JSON.stringify({ places: placesOf, hosts: { [forge]: '127.0.9.1' } }),
+  )
+
+  // Keys first, because the rules name them.
+  const secrets = await Promise.all(
+    [0, 1, 2].map(async (at) => {
+      const secret = randomBytes(32)
+      await mkdir(join(dir, `attester${at}`), { mode: 0o700 })
+      await writeFile(join(dir, `attester${at}`, 'attester.key'), secret.toString('hex'), { mode: 0o600 })
+      return secret
+    }),
+  )
+  identities = secrets.map((secret) => identityOf(secret, chainId))
+  const maintainerKey = randomBytes(32)
+  const releaseKey = randomBytes(32)
+  const coordinate = coordinateOf(signerOf(maintainerKey).pubkey, 'demo')
+  app = appId(coordinate)
+  const funder = accountOf('funder')
+  for (const { account } of identities) {
+    await send(funder, (nonce) =>
+      transfer(account, 10_000_000n, { privateKey: funder.privateKey, nonce, fee: 1_000n, chainId }),
+    )
+  }
+  const { burnHeight } = await client.info()
+  const start = burnHeight + 45
+  await call(
+    accountOf('maintainer'),
+    registerApp(contracts, {
+      coordinate,
+      schedule: { start, length: 60, notice: 3, cap: 100_000_000n },
+      terms: {
+        budget: 30_000_000n,
+        keys: identities.map(({ key }) => key).sort(),
+        places: 3,
+        levels: ['network'],
+        floor: 500_000,
+        domainBond: 1_000_000_000n,
+        fee: 1_500_000n,
+        grace: 5,
+        minBond: 1_000_000n,
+        faults: 1,
+        window: 30,
+        challenge: 6,
+        claimPeriod: 1_440,
+        releaseKey: signerOf(releaseKey).pubkey,
+        minSeq: 1,
+      },
+    }),
+  )
+  await call(
+    funder,
+    fund(contracts, funder.address, { app, amount: 200_000_000n, rulesVersion: 1, minShares: 0n }),
+  )
+
+  const now = Math.floor(Date.now() / 1_000)
+  const publish = async (event: Parameters<Relays['publish']>[0]) => {
+    const published = await relays.publish(event)
+    if (!published.ok) throw new Error(`relay: ${JSON.stringify(published.refused)}`)
+  }
+  const repository = {
+    ...{ pubkey: signerOf(maintainerKey).pubkey, d: 'demo', name: 'Demo', description: '' },
+    ...{
+      clone: [`http://${forge}:${forgePort}/app.git`],
+      web: ['http://master.example'],
+      relays: [relayUrl],
+    },
+    stx: accountOf('maintainer').address,
+  }
+  await publish(await signerOf(maintainerKey).signEvent(repositoryTemplate(repository, now)))
+  for (const [at, { commit, tree, files }] of commits.entries()) {
+    const list = [...files].map(([path, text]) => ({ path, sha256: sha256(text) }))
+    const draft = { app, d: 'demo', coordinate, commit, tree, seq: at + 1, entry: '/index.html', files: list }
+    await publish(await signerOf(releaseKey).signEvent(releaseTemplates(draft, now + at).snapshot))
+  }
+
+  const newest = commits[1]!
+  const tampered = new Map([...newest.files, ['/index.html', '<h1>evil</h1>']])
+  const mirrors = [
+    { address: '127.0.1.1', files: newest.files, fork: 'app', commit: newest.commit },
+    { address: '127.0.2.1', files: commits[0]!.files, fork: 'stale', commit: commits[0]!.commit },
+    { address: '127.0.2.1', files: tampered, fork: 'app', commit: newest.commit },
+  ]
+  for (const [at, { address, files, fork, commit }] of mirrors.entries()) {
+    const secretKey = randomBytes(32)
+    const operator = accountOf(`operator${at + 1}`)
+    const web = await startMirror(address, files, join(forgeRoot, `${fork}.git`), secretKey)
+    const nodeKey = signerOf(secretKey).pubkey
+    await call(
+      operator,
+      registerMirror(contracts, operator.address, { app, nodeKey, endpoint: web, bond: 5_000_000n }),
+    )
+    const clone = `http://${forge}:${forgePort}/${fork}.git`
+    const draft = {
+      coordinate,
+      name: `m${at + 1}`,
+      commit,
+      clone,
+      web,
+      relay: relayUrl,
+      geohash: '',
+      country: '',
+    }
+    const announcement = mirrorTemplate({ ...draft, stx: operator.address }, now, now + 3_600)
+    await publish(await signerOf(secretKey).signEvent(announcement))
+  }
+  for (const at of [0, 1, 2]) attesters.push(startAttester(at))
+  await Promise.all(attesters.map(urlOf))
+  expect((await client.info()).burnHeight, 'set up before the epoch starts').toBeLessThan(start)
+}, 180_000)
+
+afterAll(async () => {
+  await Promise.all([...programs].map((program) => program.ended('SIGTERM')))
+  for (const close of closing.reverse()) await close()
+  if (dir) await rm(dir, { recursive: true, force: true })
+}, 60_000)
+
+test('three attesters settle an epoch once, although one is killed half-way through it', async () => {
+  const { schedule } = await chainApp()
+  const half = schedule.start + 30
+  await until('the middle of the epoch', 120_000, async () => (await client.info()).burnHeight >= half)
+  await attesters[0]!.ended('SIGKILL')
+  attesters[0] = startAttester(0)
+
+  const end = epochEnd(schedule, 0)
+  const settled = await until('the settlement', 90_000, async () => {
+    const { burnHeight } = await client.info()
+    if (burnHeight > end + 18)
+      throw new Error(
+        `not settled: ${JSON.stringify(
+          attesters.map((a) => a.lines.filter((l) => Number(l.level) >= 30).slice(-12)),
+          null,
+          1,
+        )}`,
+      )
+    return (await chainApp()).settlements.get(0)
+  })
+  // q = ⌊28.5 STX / 3⌋ for the good mirror, by its availability; nothing for the stale one and the tamperer; three fees.
+  expect(settled.count).toBe(4)
+  expect(settled.allocated).toBeGreaterThan(1_500_000n + 9_500_000n / 2n)
+  expect(settled.allocated).toBeLessThanOrEqual(1_500_000n + 9_500_000n)
+
+  const told = await relays.query([{ kinds: [kinds.attestation], '#d': [`${app}:0`] }])
+  const reports = told.flatMap((event) => {
+    const read = parseAttestation(event)
+    return read.ok ? [read.value.report] : []
+  })
+  expect(reports).toHaveLength(9)
+  for (const report of reports.filter((r) => r.mirror === 1)) {
+    expect(report).toMatchObject({ wrongBytes: false, asn: 64501, address: '127.0.1.1' })
+    expect(report.passed).toBeGreaterThan(3)
+    expect(report.rttMicros).toBeGreaterThan(0)
+  }
+  for (const report of reports.filter((r) => r.mirror === 2)) {
+    expect(report).toMatchObject({ passed: 0, wrongBytes: false })
+    expect(report.reasons.stale).toBeGreaterThan(3)
+  }
+  for (const report of reports.filter((r) => r.mirror === 3)) {
+    expect(report).toMatchObject({ passed: 0, wrongBytes: true })
+    expect(report.reasons['wrong-bytes']).toBeGreaterThan(3)
+  }
+  // Everybody who tried found it settled: no transaction failed, nobody spoke twice.
+  const commitments = await relays.query([{ kinds: [kinds.commitment], '#d': [`${app}:0`] }])
+  expect(commitments).toHaveLength(3)
+}, 240_000)
+
+test('a lying proposal is co-signed by nobody, and the others settle without its author', async () => {
+  const { schedule, rules } = await chainApp()
+  const keys = rules[0]!.keys
+  const liar = identities.findIndex(({ key }) => key === proposerOf(keys, 1, 0))
+  const { identity, end } = { identity: identities[liar]!, end: epochEnd(schedule, 1) }
+  const committed = () => relays.query([{ kinds: [kinds.commitment], '#d': [`${app}:1`] }])
+  // The liar takes part like the others until it is asked for an outcome.
+  await until('all commitments', 120_000, async () => (await committed()).length === 3)
+  await attesters[liar]!.ended('SIGKILL')
+
+  const told = () => relays.query([{ kinds: [kinds.proposal], '#d': [`${app}:1`] }])
+  const honest = await until('an honest proposal', 60_000, async () =>
+    (await told()).find((event) => event.pubkey !== identity.pubkey),
+  ).then((event) => parseSignedOutcome(event, identity.chainId))
+  if (!honest.ok) throw new Error(honest.reason)
+  const message = { ...honest.value.message, allocated: honest.value.message.allocated + 1n }
+  const lie = signedOutcomeTemplate(
+    kinds.proposal,
+    {
+      attempt: 0,
+      inputs: honest.value.inputs,
+      message,
+      signature: signHash(settlementHash(message, identity.chainId), identity.secretKey),
+    },
+    Math.floor(Date.now() / 1_000),
+  )
+  const published = await relays.publish(await identity.signer.signEvent(lie))
+  expect(published.ok).toBe(true)
+
+  const settled = await until('the settlement', 60_000, async () => {
+    const { burnHeight } = await client.info()
+    if (burnHeight > end + 18)
+      throw new Error(
+        `not settled: ${JSON.stringify(
+          attesters.map((a) => a.lines.filter((l) => Number(l.level) >= 30).slice(-12)),
+          null,
+          1,
+        )}`,
+      )
+    return (await chainApp()).settlements.get(1)
+  })
+  expect(settled.root).toBe(honest.value.message.root)
+  expect(settled.allocated).toBe(honest.value.message.allocated)
+  const signers = keys.filter((_, at) => settled.signers[at]).map(pubkeyOf)
+  expect(signers).not.toContain(identity.pubkey)
+  const coSigned = await relays.query([{ kinds: [kinds.coSignature], '#d': [`${app}:1`] }])
+  for (const event of coSigned) {
+    const read = parseSignedOutcome(event, identity.chainId)
+    expect(read.ok && read.value.message.allocated).toBe(honest.value.message.allocated)
+  }
+  const refusals = attesters.flatMap(({ lines }) => lines.filter((line) => line.msg === 'not co-signing'))
+  expect(refusals.map((line) => line.reason)).toContain('another outcome than ours')
+}, 240_000)
