@@ -1,5 +1,6 @@
 import { createConnection } from 'node:net'
 import type { NostrEvent } from '@understudy/protocol/event'
+import { loadVerify } from '@understudy/relays/verify'
 import { SimplePool, useWebSocketImplementation as usePoolSocket } from 'nostr-tools/pool'
 import { finalizeEvent, verifyEvent } from 'nostr-tools/pure'
 import { Relay, useWebSocketImplementation as useRelaySocket } from 'nostr-tools/relay'
@@ -382,6 +383,22 @@ test('closing acknowledges what was received, and says goodbye', async () => {
   expect((await client.closed()).code).toBe(1001)
   const acknowledged = client.frames.filter((frame) => frame[0] === 'OK' && frame[2]).length + 1
   expect(store.count()).toBe(acknowledged)
+})
+
+test('signatures may be checked elsewhere: a later answer is as good', async () => {
+  const verify = await loadVerify()
+  const { url, relay } = await start({
+    verify: (event) => new Promise((resolve) => setImmediate(() => resolve(verify(event)))),
+  })
+  const client = await open(url)
+  const [good, bad] = [
+    alice.sign({ content: 'good' }),
+    { ...alice.sign({ content: 'bad' }), content: 'worse' },
+  ]
+  for (const event of [bad, good]) client.send('EVENT', event)
+  expect((await client.next('OK')).slice(1, 3)).toEqual([bad.id, false])
+  expect((await client.next('OK')).slice(1, 3)).toEqual([good.id, true])
+  expect(await relay.query([{}])).toEqual([good])
 })
 
 test('the information document names the limits', async () => {
