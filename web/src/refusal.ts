@@ -35,14 +35,14 @@ const refusals: Record<number, string> = {
 
 /** Why a transaction changed nothing. `result` is what the call returned, printed as Clarity. */
 export function refusalInWords(status: string, result: string | undefined): string {
-  if (status === 'abort_by_post_condition')
-    return 'It would have moved something that was not announced, so the chain undid it.'
-  const code = /^\(err u(\d+)\)$/.exec(result ?? '')?.[1]
-  const known = code === undefined ? undefined : refusals[Number(code)]
-  if (known) return `${known} (error ${code})`
   if (status.startsWith('dropped'))
     return 'The network dropped it before it was mined, for instance because another took its place.'
+  // A call that failed moved nothing, so what it had announced may be found missing as well: the call's own error says more.
+  const code = /^\(err u(\d+)\)$/.exec(result ?? '')?.[1]
   // stx-transfer? answers u1 where the sender has too little.
   if (code === '1') return 'The wallet holds too little STX. (error 1)'
-  return `The contract refused it${code === undefined ? '' : ` (error ${code})`}.`
+  if (code !== undefined) return `${refusals[Number(code)] ?? 'The contract refused it.'} (error ${code})`
+  if (status === 'abort_by_post_condition')
+    return 'It would have moved something that was not announced, so the chain undid it.'
+  return 'The contract refused it.'
 }
