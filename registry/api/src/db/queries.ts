@@ -106,6 +106,33 @@ export async function attestedEpochs(db: Db, app: string, last: number, limit: n
   return rows.map((row) => row.epoch)
 }
 
+/** How much each attester published about an epoch. */
+export interface Published {
+  readonly epoch: number
+  readonly attester: string
+  readonly commitments: number
+  readonly attestations: number
+}
+
+export async function publishedAbout(db: Db, app: string, epochs: readonly number[]): Promise<Published[]> {
+  if (epochs.length === 0) return []
+  const count = sql<number>`count(*)::int`
+  const [committed, attested] = await Promise.all(
+    [t.commitments, t.attestations].map((table) => {
+      const { epoch, attester } = table
+      return db
+        .select({ epoch, attester, count })
+        .from(table)
+        .where(and(eq(table.app, app), inArray(epoch, [...epochs])))
+        .groupBy(epoch, attester)
+    }),
+  )
+  return [
+    ...committed!.map((row) => ({ ...row, commitments: row.count, attestations: 0 })),
+    ...attested!.map((row) => ({ ...row, commitments: 0, attestations: row.count })),
+  ]
+}
+
 export async function evidenceOfEpochs(
   db: Db,
   app: string,

@@ -41,7 +41,7 @@ export function createFollower(
   keeper: LogKeeper,
   kept: readonly Print[],
 ): Follower {
-  let captured: SourcedEntry[] = []
+  const captured: SourcedEntry[] = []
   const sourceOf = new Map<string, Source>([
     [contracts.quorum, 'quorum'],
     [contracts.registry, 'registry'],
@@ -61,13 +61,24 @@ export function createFollower(
   )
   let held = new Map(kept.map((print) => decodeEvent(print)).map((event) => [placeOf(event), event]))
   let snapshot = startOf(kept)
+  let read = false
 
   return {
     snapshot: () => snapshot,
     async tick() {
       // Heights first: an event that is read afterwards can only be newer.
       const { burnHeight, height } = await client.info()
-      const events = await reader.read()
+      // Nothing can be printed without a Stacks block.
+      if (read && height === snapshot.height) {
+        snapshot = { ...snapshot, burnHeight }
+        return snapshot
+      }
+      const before = captured.length
+      const events = await reader.read().catch((error) => {
+        // A read that failed is read again as a whole.
+        captured.length = before
+        throw error
+      })
       if (events !== snapshot.events) {
         const there = new Map(events.map((event) => [placeOf(event), event]))
         const fresh = new Map<string, Print>()
@@ -81,11 +92,12 @@ export function createFollower(
         if (fresh.size > 0) await keeper.record([...fresh.values()])
         held = there
       }
-      captured = []
+      captured.length = 0
       snapshot =
         events === snapshot.events
           ? { ...snapshot, burnHeight, height }
           : { burnHeight, height, events, state: projectChain(events) }
+      read = true
       return snapshot
     },
   }

@@ -75,8 +75,9 @@ export function listen(relays: Pick<Relays, 'subscribe'>, onEvent: (event: unkno
 
 /** Whether a relay that a stranger names may be dialled at all. Its addresses are checked when it is. */
 export function mayDial(url: string, vantage: Vantage): boolean {
-  const read = URL.parse(url)
-  if (!read || !vantage.schemes.includes(read.protocol)) return false
+  if (!URL.canParse(url)) return false
+  const read = new URL(url)
+  if (!/^wss?:$/.test(read.protocol) || !vantage.schemes.includes(read.protocol)) return false
   const host = read.hostname.replace(/^\[|\]$/g, '')
   return !ipaddr.isValid(host) || vantage.admit(host)
 }

@@ -3,7 +3,7 @@ import type { EpochDetail, EpochView, LeafProof } from '@understudy/protocol/api
 import { epochEnd, settleBefore } from '@understudy/protocol/epoch'
 import { merkleProof, payoutLeafHash } from '@understudy/protocol/merkle'
 import { attesterKey } from '@understudy/protocol/rules'
-import type { Evidence } from '../db/queries.ts'
+import type { Published } from '../db/queries.ts'
 import type { Recomputed } from './outcome.ts'
 
 export interface Heights {
@@ -12,16 +12,21 @@ export interface Heights {
   readonly height: number
 }
 
-export function epochView(app: ChainApp, epoch: number, heights: Heights, evidence: Evidence): EpochView {
+export function epochView(
+  app: ChainApp,
+  epoch: number,
+  heights: Heights,
+  published: readonly Published[],
+): EpochView {
   const settlement = app.settlements.get(epoch)
   const keys = new Set(rulesAt(app, epoch)?.keys)
-  const counts = ({ attester }: { readonly attester: string }) => keys.has(attesterKey(attester))
+  const counted = published.filter((p) => p.epoch === epoch && keys.has(attesterKey(p.attester)))
   return {
     epoch,
     state: stateOf(app, epoch, heights),
     endsAt: epochEnd(app.schedule, epoch),
-    commitments: new Set(evidence.commitments.filter(counts).map((c) => c.attester)).size,
-    attestations: evidence.attestations.filter(counts).length,
+    commitments: counted.filter((p) => p.commitments > 0).length,
+    attestations: counted.reduce((sum, p) => sum + p.attestations, 0),
     allocated: (settlement?.allocated ?? 0n).toString(),
     paid: (settlement?.paid ?? 0n).toString(),
     root: settlement?.root ?? '',

@@ -19,6 +19,7 @@ import {
   evidenceOfEpochs,
   heartbeatsOfApp,
   newestRelease,
+  publishedAbout,
   repositoryOfApp,
 } from '../db/queries.ts'
 import type { ChainSnapshot } from '../projector/follower.ts'
@@ -179,19 +180,19 @@ export function createRegistry(
       const newest = Math.min(running, before === undefined ? running : before - 1)
       const oldest = Math.max(0, newest - limit + 1)
       const epochs = Array.from({ length: Math.max(0, newest - oldest + 1) }, (_, at) => newest - at)
-      const evidence = await evidenceOfEpochs(db, id, epochs)
-      return epochs.map((epoch) => epochView(app, epoch, heights, evidence.get(epoch)!))
+      const published = await publishedAbout(db, id, epochs)
+      return epochs.map((epoch) => epochView(app, epoch, heights, published))
     },
 
     async epoch(id, epoch) {
       const { state, events, ...heights } = chain()
       const app = state.apps.get(id)
       if (!app || !has(app, epoch, heights.burnHeight)) return undefined
-      const [evidence, recomputed] = await Promise.all([
-        evidenceOfEpoch(db, id, epoch),
+      const [published, recomputed] = await Promise.all([
+        publishedAbout(db, id, [epoch]),
         payoutsOf(app, epoch, events),
       ])
-      return epochDetail(epochView(app, epoch, heights, evidence), app, recomputed)
+      return epochDetail(epochView(app, epoch, heights, published), app, recomputed)
     },
 
     async proof(id, epoch, index) {
