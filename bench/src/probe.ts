@@ -3,6 +3,8 @@ import { createHash, webcrypto } from 'node:crypto'
 import { once } from 'node:events'
 import { get } from 'node:https'
 import { createSecureContext, type SecureContext } from 'node:tls'
+// x509 finds its parts by decorators, which need this first.
+import 'reflect-metadata'
 import * as x509 from '@peculiar/x509'
 import { dial } from '@understudy/host/dial'
 import type { Vantage } from '@understudy/host/vantage'
