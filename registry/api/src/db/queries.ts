@@ -241,16 +241,3 @@ export async function deletePrints(
   for (const { source, app, seq, head } of prints)
     await db.delete(e).where(and(eq(e.source, source), eq(e.app, app), eq(e.seq, seq), eq(e.head, head)))
 }
-
-/** Rows in each table. */
-export async function tableSizes(db: Db): Promise<Record<string, number>> {
-  const counts = Object.entries({
-    events: t.events,
-    attestations: t.attestations,
-    chain_events: t.chainEvents,
-  }).map(async ([name, table]) => {
-    const [row] = await db.select({ count: sql<number>`count(*)::int` }).from(table)
-    return [name, row!.count] as const
-  })
-  return Object.fromEntries(await Promise.all(counts))
-}
