@@ -34,8 +34,7 @@ export function createReleaseBook(app: string): ReleaseBook {
       if (release.app !== app) return 'a release of another app'
       const held = releases.get(release.seq)
       if (held && held.release.pubkey === releaseKey) {
-        if (!isSame(held.release, release))
-          return `release ${release.seq} was already made, of another commit`
+        if (!isSame(held.release, release)) return `release ${release.seq} was already made, and is another`
         // A snapshot is the release for ever; the other kind only points at it.
         if (held.release.kind === kinds.releaseSnapshot) return undefined
       }
