@@ -134,7 +134,9 @@ function supervise(program: Program, options: SupervisorOptions): Process {
     }
     return new Promise((settle) => {
       started.once('error', (error) => settle({ how: error.message, code: null }))
-      started.once('exit', (code, signal) =>
+      // What the program started must not outlive it.
+      started.once('exit', () => signalGroup(started, 'SIGKILL'))
+      started.once('close', (code, signal) =>
         settle({ how: signal ? `by ${signal}` : `with code ${code}`, code }),
       )
     })
@@ -144,8 +146,6 @@ function supervise(program: Program, options: SupervisorOptions): Process {
     while (!stopping.signal.aborted) {
       const startedAt = now()
       const { how, code } = await run()
-      // What the program started must not outlive it.
-      signalGroup(child, 'SIGKILL')
       child = undefined
       if (stopping.signal.aborted) break
       const wasReady = ready.settled
