@@ -1,7 +1,12 @@
+import { webcrypto } from 'node:crypto'
 import { createServer, type RequestListener, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { createServer as createTcpServer } from 'node:net'
+import { createSecureContext } from 'node:tls'
 import { gzipSync } from 'node:zlib'
+import 'reflect-metadata'
+import * as x509 from '@peculiar/x509'
 import { afterEach, describe, expect, test } from 'vitest'
 import { dial, openLine } from './dial.ts'
 import { isPublicAddress, type Vantage } from './vantage.ts'
@@ -179,5 +184,68 @@ describe('an exchange', () => {
     })
     await dial(`http://site.test:${port}/`, loopback, { localAddress: '127.0.0.5' })
     expect(from).toBe('127.0.0.5')
+  })
+})
+
+describe('TLS', () => {
+  const day = 86_400_000
+  x509.cryptoProvider.set(webcrypto as never)
+
+  async function servingTls(names: x509.JsonGeneralNames, notAfter: Date) {
+    const algorithm = { name: 'ECDSA', namedCurve: 'P-256', hash: 'SHA-256' }
+    const keys = await webcrypto.subtle.generateKey(algorithm, true, ['sign', 'verify'])
+    const cert = await x509.X509CertificateGenerator.createSelfSigned({
+      serialNumber: '01',
+      name: 'CN=site.test',
+      notBefore: new Date(Date.now() - 10 * day),
+      notAfter,
+      signingAlgorithm: algorithm,
+      keys: keys as never,
+      extensions: [new x509.BasicConstraintsExtension(true), new x509.SubjectAlternativeNameExtension(names)],
+    })
+    const pkcs8 = Buffer.from(await webcrypto.subtle.exportKey('pkcs8', keys.privateKey)).toString('base64')
+    const key = `-----BEGIN PRIVATE KEY-----\n${pkcs8}\n-----END PRIVATE KEY-----`
+    const server = createTlsServer({ key, cert: cert.toString('pem') }, (_, res) => res.end('safe'))
+    servers.push(server)
+    await new Promise<void>((done) => server.listen(0, '127.0.0.1', done))
+    return {
+      port: (server.address() as AddressInfo).port,
+      secureContext: createSecureContext({ ca: cert.toString('pem') }),
+    }
+  }
+  const later = () => new Date(Date.now() + day)
+
+  test('takes a certificate that is trusted, in time, and for the host', async () => {
+    const { port, secureContext } = await servingTls([{ type: 'dns', value: 'site.test' }], later())
+    const reply = await dial(`https://site.test:${port}/`, loopback, { secureContext })
+    expect(reply).toMatchObject({ ok: true, status: 200 })
+    expect(reply.ok && reply.phases.tls).toBeGreaterThan(0)
+  })
+
+  test('takes one for an IP literal only when it names the address', async () => {
+    const named = await servingTls([{ type: 'ip', value: '127.0.0.1' }], later())
+    expect(await dial(`https://127.0.0.1:${named.port}/`, loopback, named)).toMatchObject({ ok: true })
+    const other = await servingTls([{ type: 'dns', value: 'site.test' }], later())
+    expect(await dial(`https://127.0.0.1:${other.port}/`, loopback, other)).toMatchObject({ reason: 'tls' })
+  })
+
+  test.each([
+    ['another host', 'other.test'],
+    ['a host below it', 'a.site.test'],
+    ['a wildcard above it', '*.site.test'],
+  ])('refuses one for %s, whatever its common name says', async (_, value) => {
+    const { port, secureContext } = await servingTls([{ type: 'dns', value }], later())
+    const reply = await dial(`https://site.test:${port}/`, loopback, { secureContext })
+    expect(reply).toMatchObject({ ok: false, reason: 'tls' })
+  })
+
+  test('refuses one that has expired, and one that nobody vouches for', async () => {
+    const names: x509.JsonGeneralNames = [{ type: 'dns', value: 'site.test' }]
+    const expired = await servingTls(names, new Date(Date.now() - day))
+    expect(await dial(`https://site.test:${expired.port}/`, loopback, expired)).toMatchObject({
+      reason: 'tls',
+    })
+    const { port } = await servingTls(names, later())
+    expect(await dial(`https://site.test:${port}/`, loopback)).toMatchObject({ reason: 'tls' })
   })
 })
