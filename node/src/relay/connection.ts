@@ -1,10 +1,13 @@
+import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
-import type { NostrEvent } from '@understudy/protocol/event'
+import { type NostrEvent, parseEvent } from '@understudy/protocol/event'
 import type { Filter } from '@understudy/relays/filter'
 import type { RawData, WebSocket } from 'ws'
+import type { Access } from './access.ts'
 import { answer } from './answer.ts'
+import { authObjection } from './auth.ts'
 import { maxFrameBytes, parseFrame } from './frame.ts'
-import type { Intake, Outcome } from './intake.ts'
+import type { Intake, Outcome, VerifyEvent } from './intake.ts'
 import type { Limits } from './limits.ts'
 import { createRate, type Rate } from './rate.ts'
 import type { Store } from './store.ts'
@@ -15,6 +18,10 @@ export interface ConnectionParts {
   readonly store: Store
   readonly intake: Intake
   readonly subscriptions: Subscriptions
+  readonly access: Access
+  readonly verify: VerifyEvent
+  /** `host[:port]` under which the peer reached us, and others that are ours. */
+  readonly hosts: readonly string[]
   readonly limits: Limits
   /** ms */
   readonly now: () => number
@@ -23,6 +30,8 @@ export interface ConnectionParts {
   /** Subscriptions of all connections together. */
   readonly open: { subscriptions: number }
   onOutcome(outcome: Outcome): void
+  /** A question or a message that was not answered. */
+  onRefused(reason: string): void
   onDropped(reason: string): void
 }
 
@@ -38,11 +47,14 @@ interface LiveSubscription extends Subscription {
 
 /** Serves one WebSocket. `socket` is what it runs over. */
 export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Connection {
-  const { store, intake, subscriptions, limits, now } = parts
+  const { store, intake, subscriptions, access, limits, now } = parts
   const events = createRate(limits.eventBurst, limits.eventsPerSecond, now)
   const requests = createRate(limits.requestBurst, limits.requestsPerSecond, now)
   const strikes = createRate(limits.strikes, 0.1, now)
   const live = new Map<string, LiveSubscription>()
+  /** Keys that the peer has proven, and the challenge that it signed for that: made when a name is first wanted. */
+  const names = new Set<string>()
+  let challenge: string | undefined
   let alive = true
   let inFlight = 0
   let corked = false
@@ -73,6 +85,7 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
   }
 
   function strike(reason: string) {
+    parts.onRefused(`invalid: ${reason}`)
     send(JSON.stringify(['NOTICE', `invalid: ${reason}`]))
     if (strikes.take()) return
     parts.onDropped('too many bad messages')
@@ -88,27 +101,58 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
     const frame = parseFrame(bytes.toString())
     if (!frame.ok) return strike(frame.reason)
     if (frame.value.type === 'EVENT') return void take(frame.value.event)
+    if (frame.value.type === 'AUTH') return void identify(frame.value.event)
     const { id } = frame.value
     if (frame.value.type === 'CLOSE') return end(id)
     const { filters } = frame.value
     if (!filters.ok) return refuse(id, `invalid: ${filters.reason}`)
     if (!requests.take()) return refuse(id, 'rate-limited: too many questions')
+    const objection = access.read(filters.value, names)
+    if (objection) return refuse(id, objection)
     begin(id, filters.value)
   }
 
   async function take(input: unknown): Promise<void> {
     if (!events.take() || !parts.allEvents.take()) {
       const id = String((input as { id?: unknown } | undefined)?.id ?? '').slice(0, 64)
+      parts.onRefused('rate-limited: too many events')
       return send(JSON.stringify(['OK', id, false, 'rate-limited: too many events']))
     }
     // The peer waits in its own socket until we have caught up: nothing piles up here.
     if (++inFlight === limits.inFlight) ws.pause()
-    const outcome = await intake.accept(input)
+    const outcome = await intake.accept(input, names)
     if (--inFlight === limits.inFlight >> 1 && ws.isPaused) ws.resume()
     if (outcome.forged) events.take(limits.invalidCost)
     parts.onOutcome(outcome)
-    if (outcome.id === undefined) strike(outcome.message)
-    else send(`["OK","${outcome.id}",${outcome.ok},${JSON.stringify(outcome.message)}]`)
+    if (outcome.id === undefined) return strike(outcome.message)
+    invite(outcome.message)
+    send(`["OK","${outcome.id}",${outcome.ok},${JSON.stringify(outcome.message)}]`)
+  }
+
+  /** NIP-42: a refusal for want of a name comes after the challenge by which one is given. */
+  function invite(refusal: string) {
+    if (!refusal.startsWith('auth-required:')) return
+    challenge ??= randomBytes(16).toString('hex')
+    send(JSON.stringify(['AUTH', challenge]))
+  }
+
+  async function identify(input: unknown): Promise<void> {
+    const event = parseEvent(input)
+    if (!event.ok) return strike(event.reason)
+    const { id, pubkey } = event.value
+    const say = (ok: boolean, message: string) => send(JSON.stringify(['OK', id, ok, message]))
+    if (challenge === undefined) return say(false, 'invalid: no challenge was sent')
+    if (!events.take()) return say(false, 'rate-limited: too many events')
+    if (!names.has(pubkey) && names.size >= limits.names) return say(false, 'restricted: too many keys')
+    const { hosts } = parts
+    const reason = authObjection(event.value, { challenge, hosts, now: Math.floor(now() / 1000) })
+    if (reason) return say(false, reason)
+    if (!(await parts.verify(event.value))) {
+      events.take(limits.invalidCost)
+      return say(false, 'invalid: bad id or signature')
+    }
+    names.add(pubkey)
+    say(true, '')
   }
 
   function begin(id: string, filters: readonly Filter[]) {
@@ -156,6 +200,8 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
 
   function refuse(id: string, reason: string) {
     end(id)
+    invite(reason)
+    parts.onRefused(reason)
     send(JSON.stringify(['CLOSED', id, reason]))
   }
 

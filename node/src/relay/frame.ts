@@ -13,6 +13,7 @@ export type Frame =
   | { readonly type: 'EVENT'; readonly event: unknown }
   | { readonly type: 'REQ'; readonly id: string; readonly filters: Parsed<Filter[]> }
   | { readonly type: 'CLOSE'; readonly id: string }
+  | { readonly type: 'AUTH'; readonly event: unknown }
 
 export function parseFrame(text: string): Parsed<Frame> {
   let frame: unknown
@@ -23,8 +24,8 @@ export function parseFrame(text: string): Parsed<Frame> {
   }
   if (!Array.isArray(frame)) return refused('expected a list')
   const [type, first, ...rest] = frame as unknown[]
-  if (type === 'EVENT') return parsed({ type, event: first })
-  if (type !== 'REQ' && type !== 'CLOSE') return refused('expected EVENT, REQ or CLOSE')
+  if (type === 'EVENT' || type === 'AUTH') return parsed({ type, event: first })
+  if (type !== 'REQ' && type !== 'CLOSE') return refused('expected EVENT, REQ, CLOSE or AUTH')
   if (typeof first !== 'string' || first === '' || first.length > maxSubscriptionIdLength)
     return refused(`expected a subscription id of 1 to ${maxSubscriptionIdLength} characters`)
   return parsed(type === 'CLOSE' ? { type, id: first } : { type, id: first, filters: parseFilters(rest) })

@@ -12,12 +12,16 @@ export interface About {
 }
 
 /** NIP-11. Served on GET with `Accept: application/nostr+json`, CORS open. */
-export function informationOf(about: About, limits: Limits) {
+export function informationOf(
+  about: About,
+  limits: Limits,
+  rules: { readonly nips: readonly number[]; readonly authRequired: boolean },
+) {
   return {
     name: 'Understudy relay',
     description: 'Keeps the events of mirrored apps.',
     ...about,
-    supported_nips: [1, 11, 40],
+    supported_nips: [1, 9, 11, 40, 42, 70, ...rules.nips].sort((a, b) => a - b),
     software: 'understudy',
     version: '0.1.0',
     limitation: {
@@ -29,7 +33,7 @@ export function informationOf(about: About, limits: Limits) {
       max_event_tags: 2_000,
       max_content_length: maxEventBytes,
       created_at_upper_limit: limits.futureSeconds,
-      auth_required: false,
+      auth_required: rules.authRequired,
       payment_required: false,
       restricted_writes: true,
     },

@@ -6,6 +6,7 @@ import {
   type NostrEvent,
   parseEvent,
 } from '@understudy/protocol/event'
+import type { Access } from './access.ts'
 import type { Limits } from './limits.ts'
 import type { Admit } from './scope.ts'
 import { indexedTags, retentionOf } from './semantics.ts'
@@ -21,8 +22,11 @@ export interface Outcome {
 }
 
 export interface Intake {
-  /** Resolves when the event is refused, or on disk, or (ephemeral) handed to those who wait for it. */
-  accept(input: unknown): Promise<Outcome>
+  /**
+   * Resolves when the event is refused, or on disk, or (ephemeral) handed to those who wait for it. `names`: the keys that its
+   * sender has proven; without them it is our own program that speaks.
+   */
+  accept(input: unknown, names?: ReadonlySet<string>): Promise<Outcome>
   /** Writes what waits, and takes no more. */
   close(): void
 }
@@ -34,6 +38,7 @@ export interface IntakeParts {
   readonly store: Store
   readonly verify: VerifyEvent
   readonly admit: Admit
+  readonly access: Access
   /** ms */
   readonly now: () => number
   readonly limits: Pick<Limits, 'batch' | 'indexedTags' | 'futureSeconds'>
@@ -53,6 +58,7 @@ const messages: Record<Insertion, string> = {
   stored: '',
   duplicate: 'duplicate: already have this event',
   replaced: 'blocked: a newer event replaces this one',
+  deleted: 'blocked: its author deleted it',
 }
 
 /**
@@ -60,7 +66,7 @@ const messages: Record<Insertion, string> = {
  * wait. Nothing is remembered of an event before its signature holds, so a forged copy cannot stand in the genuine one's way.
  */
 export function createIntake(parts: IntakeParts): Intake {
-  const { store, verify, admit, now, limits } = parts
+  const { store, verify, admit, access, now, limits } = parts
   const queue: Waiting[] = []
   let scheduled = false
   let closed = false
@@ -89,14 +95,18 @@ export function createIntake(parts: IntakeParts): Intake {
     }
     batch.forEach(({ event, json, resolve }, i) => {
       const insertion = insertions[i]!
-      resolve({ id: event.id, ok: insertion !== 'replaced', message: messages[insertion] })
+      resolve({
+        id: event.id,
+        ok: insertion === 'stored' || insertion === 'duplicate',
+        message: messages[insertion],
+      })
       if (insertion === 'stored') parts.onEvent(event, json)
     })
     if (queue.length > 0) schedule()
   }
 
   /** Why the event is refused before anything costly is done. */
-  function objection(event: NostrEvent, json: string): string | undefined {
+  function objection(event: NostrEvent, json: string, names?: ReadonlySet<string>): string | undefined {
     const seconds = Math.floor(now() / 1000)
     if (Buffer.byteLength(json) > maxEventBytes) return `invalid: larger than ${maxEventBytes} bytes`
     if (event.created_at > seconds + limits.futureSeconds)
@@ -107,17 +117,19 @@ export function createIntake(parts: IntakeParts): Intake {
     if (tags.some(([, value]) => value.length > 1_024))
       return 'invalid: a one-letter tag above 1024 characters'
     const admitted = admit(event)
-    return admitted.ok ? undefined : `blocked: ${admitted.reason}`
+    if (!admitted.ok) return `blocked: ${admitted.reason}`
+    if (store.bans.has(event.pubkey)) return 'blocked: the operator banned this key'
+    return names && access.write(event, names)
   }
 
   return {
-    async accept(input) {
+    async accept(input, names) {
       const event = parseEvent(input)
       if (!event.ok) return { id: idOf(input), ok: false, message: `invalid: ${event.reason}` }
       const { value } = event
       const { id } = value
       const json = JSON.stringify(value)
-      const reason = closed ? 'error: shutting down' : objection(value, json)
+      const reason = closed ? 'error: shutting down' : objection(value, json, names)
       if (reason) return { id, ok: false, message: reason }
       if (store.has(id) && eventId(value) === id) return { id, ok: true, message: messages.duplicate }
       const verified = verify(value)

@@ -25,6 +25,8 @@ export interface Limits {
   readonly pingMs: number
   readonly sweepMs: number
   readonly indexedTags: number
+  /** Keys that one connection may prove (NIP-42). */
+  readonly names: number
   readonly futureSeconds: number
 }
 
@@ -47,5 +49,6 @@ export const defaultLimits: Limits = {
   pingMs: 30_000,
   sweepMs: 60_000,
   indexedTags: 256,
+  names: 16,
   futureSeconds: 15 * 60,
 }

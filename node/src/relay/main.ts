@@ -1,13 +1,15 @@
 import { mkdirSync } from 'node:fs'
-import { createServer } from 'node:http'
+import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
-import { commonEnv, listenHost, readConfig } from '@understudy/host/config'
+import { commonEnv, list, listenHost, readConfig } from '@understudy/host/config'
 import { createLog } from '@understudy/host/log'
 import { createMetrics } from '@understudy/host/metrics'
 import { onShutdown } from '@understudy/host/shutdown'
 import { loadVerify } from '@understudy/relays/verify'
 import { z } from 'zod'
+import { createAccess } from './access.ts'
+import { adminType, createAdmin, maxAdminBytes } from './admin.ts'
 import { informationType } from './information.ts'
 import { createRelay } from './relay.ts'
 import { understudyScope } from './scope.ts'
@@ -15,14 +17,59 @@ import { openStore } from './store.ts'
 
 /** A relay on its own: config → store → relay → HTTP. */
 const { DATA_DIR, PORT, HOST, PLACES_FILE, LOG_LEVEL } = commonEnv
-const config = readConfig(z.object({ DATA_DIR, PORT, HOST, PLACES_FILE, LOG_LEVEL }), process.env)
+const pubkeys = list
+  .pipe(z.array(z.string().regex(/^[0-9a-f]{64}$/, 'expected public keys as hex')))
+  .optional()
+const relayEnv = z.object({
+  DATA_DIR,
+  PORT,
+  HOST,
+  PLACES_FILE,
+  LOG_LEVEL,
+  PUBLIC_RELAY_URL: z
+    .url({ protocol: /^wss?$/ })
+    .optional()
+    .describe('Where the relay is reached from outside'),
+  READERS: pubkeys.describe('Public keys that may read, comma-separated; default everybody'),
+  WRITERS: pubkeys.describe('Public keys that may write, comma-separated; default everybody'),
+  ADMINS: pubkeys.describe('Public keys that may administer the relay (NIP-86), comma-separated'),
+})
+const config = readConfig(relayEnv, process.env)
 const log = createLog('relay', config.LOG_LEVEL)
 const metrics = createMetrics('relay')
 
 mkdirSync(config.DATA_DIR, { recursive: true })
 const store = openStore(join(config.DATA_DIR, 'relay.sqlite'))
 const verify = await loadVerify()
-const relay = createRelay({ store, verify, admit: understudyScope, now: Date.now, log, metrics })
+const setOf = (keys: readonly string[] | undefined) => keys && new Set(keys)
+const readers = setOf(config.READERS)
+const writers = setOf(config.WRITERS)
+const admins = setOf(config.ADMINS)
+const now = Date.now
+const relay = createRelay({
+  store,
+  verify,
+  admit: understudyScope,
+  access: createAccess({ ...(readers && { readers }), ...(writers && { writers }) }),
+  now,
+  log,
+  metrics,
+  nips: admins ? [86, 98] : [],
+  ...(config.PUBLIC_RELAY_URL && { url: config.PUBLIC_RELAY_URL }),
+})
+const admin = admins && createAdmin({ store, verify, now, admins })
+
+/** The whole body, or undefined when it is longer than `most` bytes. */
+async function bodyOf(req: IncomingMessage, most: number): Promise<Buffer | undefined> {
+  const chunks: Buffer[] = []
+  let size = 0
+  for await (const chunk of req as AsyncIterable<Buffer>) {
+    size += chunk.length
+    if (size > most) return undefined
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks)
+}
 
 const server = createServer(async (req, res) => {
   const answer = (status: number, type: string, body: string) => {
@@ -33,6 +80,18 @@ const server = createServer(async (req, res) => {
   if (req.method === 'OPTIONS') {
     res.setHeader('access-control-allow-headers', '*')
     answer(204, 'text/plain', '')
+  } else if (admin && req.method === 'POST' && req.headers['content-type'] === adminType) {
+    const body = await bodyOf(req, maxAdminBytes).catch(() => undefined)
+    if (!body) return answer(413, adminType, JSON.stringify({ error: 'too large' }))
+    const base = config.PUBLIC_RELAY_URL?.replace(/^ws/, 'http') ?? `http://${req.headers.host}/`
+    const { authorization } = req.headers
+    const answered = await admin.answer({
+      method: 'POST',
+      url: new URL(req.url!, base).href,
+      authorization,
+      body,
+    })
+    answer(answered.status, adminType, JSON.stringify(answered.body))
   } else if (path === '/healthz') answer(200, 'text/plain', 'ok\n')
   else if (path === '/metrics') answer(200, metrics.contentType, await metrics.text())
   else if (path !== '/') answer(404, 'text/plain', 'not found\n')

@@ -120,14 +120,14 @@ describe('bad input has a clear reason, and nothing is stored', () => {
   test.each([
     ['no JSON', '{', 'not JSON'],
     ['no list', '{}', 'expected a list'],
-    ['an unknown verb', '["HELLO"]', 'expected EVENT, REQ or CLOSE'],
+    ['an unknown verb', '["HELLO"]', 'expected EVENT, REQ, CLOSE or AUTH'],
     ['an event without an id', '["EVENT",{}]', 'id: expected 32 bytes as lower-case hex'],
     ['an event that is null', '["EVENT",null]', 'not an event'],
     ['100,000 nested lists', `${'['.repeat(100_000)}`, 'not JSON'],
     [
       '50,000 nested lists that end',
       `${'['.repeat(50_000)}${']'.repeat(50_000)}`,
-      'expected EVENT, REQ or CLOSE',
+      'expected EVENT, REQ, CLOSE or AUTH',
     ],
     ['a deep event', `["EVENT",${'['.repeat(50_000)}${']'.repeat(50_000)}]`, 'id: expected 32 bytes'],
     ['a REQ without an id', '["REQ"]', 'expected a subscription id'],
@@ -405,8 +405,13 @@ test('the information document names the limits', async () => {
   const { relay } = await start({ about: { name: 'Test' } })
   expect(relay.information()).toMatchObject({
     name: 'Test',
-    supported_nips: [1, 11, 40],
-    limitation: { max_limit: 5_000, created_at_upper_limit: 900, restricted_writes: true },
+    supported_nips: [1, 9, 11, 40, 42, 70],
+    limitation: {
+      max_limit: 5_000,
+      auth_required: false,
+      created_at_upper_limit: 900,
+      restricted_writes: true,
+    },
   })
 })
 

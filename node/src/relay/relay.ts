@@ -5,6 +5,7 @@ import type { Metrics } from '@understudy/host/metrics'
 import type { NostrEvent } from '@understudy/protocol/event'
 import type { Filter } from '@understudy/relays/filter'
 import { WebSocketServer } from 'ws'
+import { type Access, createAccess } from './access.ts'
 import { answer } from './answer.ts'
 import { type Connection, serve } from './connection.ts'
 import { maxFrameBytes } from './frame.ts'
@@ -26,6 +27,12 @@ export interface RelayParts {
   readonly metrics?: Metrics
   readonly limits?: Partial<Limits>
   readonly about?: About
+  /** Default: open, but for protected events. */
+  readonly access?: Access
+  /** Further NIPs that the program serves beside the relay. */
+  readonly nips?: readonly number[]
+  /** Where the relay is reached from outside, ws(s): what clients name when they authenticate, besides the host that they asked. */
+  readonly url?: string
 }
 
 export interface Relay {
@@ -45,10 +52,12 @@ export interface Relay {
   close(): Promise<void>
 }
 
-/** A Nostr relay: NIP-01, NIP-11, NIP-40. */
+/** A Nostr relay: NIP-01, 09, 11, 40, 42, 70. */
 export function createRelay(parts: RelayParts): Relay {
   const { store, verify, admit, now, log, metrics } = parts
   const limits = { ...defaultLimits, ...parts.limits }
+  const access = parts.access ?? createAccess()
+  const ownHosts = parts.url ? [new URL(parts.url).host] : []
   const subscriptions = createSubscriptions()
   const connections = new Set<Connection>()
   const open = { subscriptions: 0 }
@@ -56,12 +65,14 @@ export function createRelay(parts: RelayParts): Relay {
     'outcome',
   ])
   const connected = metrics?.gauge('relay_connections', 'Open connections')
-  const dropped = metrics?.counter('relay_dropped_total', 'Connections that the relay gave up')
+  const refusals = metrics?.counter('relay_refusals_total', 'What was refused, by reason', ['reason'])
+  const dropped = metrics?.counter('relay_dropped_total', 'Connections that the relay gave up', ['reason'])
 
   const intake = createIntake({
     store,
     verify,
     admit,
+    access,
     now,
     limits,
     onEvent: (event, json) => subscriptions.publish(event, json),
@@ -99,19 +110,29 @@ export function createRelay(parts: RelayParts): Relay {
 
   function onOutcome({ ok, message }: Outcome): void {
     outcomes?.inc({ outcome: message.split(':', 1)[0] || (ok ? 'accepted' : 'refused') })
+    if (!ok) onRefused(message)
+  }
+
+  /** Reasons are our own words; numbers in them would make too many. */
+  const labelOf = (reason: string) => reason.replace(/\d+/g, 'N').slice(0, 80)
+
+  function onRefused(reason: string): void {
+    refusals?.inc({ reason: labelOf(reason) })
+    log.debug({ reason }, 'refused')
   }
 
   const allEvents = createRate(limits.allEventBurst, limits.allEventsPerSecond, now)
   const onDropped = (reason: string) => {
-    dropped?.inc()
+    dropped?.inc({ reason: labelOf(reason) })
     log.debug({ reason }, 'connection given up')
   }
 
   function handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer) {
     if (connections.size >= limits.connections) return refuseUpgrade(socket, 503)
     server.handleUpgrade(req, socket, head, (ws) => {
-      const parts = { store, intake, subscriptions, limits, now, allEvents, open, onOutcome, onDropped }
-      const connection = serve(ws, socket, parts)
+      const hosts = req.headers.host ? [req.headers.host, ...ownHosts] : ownHosts
+      const shared = { store, intake, subscriptions, access, verify, limits, now, allEvents, open }
+      const connection = serve(ws, socket, { ...shared, hosts, onOutcome, onRefused, onDropped })
       connections.add(connection)
       connected?.set(connections.size)
       ws.on('close', () => {
@@ -145,7 +166,11 @@ export function createRelay(parts: RelayParts): Relay {
       subscriptions.add(subscription)
       return { close: () => subscriptions.remove(subscription) }
     },
-    information: () => informationOf(parts.about ?? {}, limits),
+    information: () =>
+      informationOf(parts.about ?? {}, limits, {
+        nips: parts.nips ?? [],
+        authRequired: access.read([{}], new Set()) !== undefined,
+      }),
     async close() {
       clearInterval(pings)
       clearInterval(sweeps)

@@ -2,6 +2,7 @@ import { appId, parseCoordinate } from '@understudy/protocol/app'
 import { parseEpochTag } from '@understudy/protocol/attestation'
 import { type NostrEvent, tag } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
+import { deletionKind } from './semantics.ts'
 
 /** Whether a relay takes an event at all. Asked before the signature is checked, so it must not remember anything. */
 export type Admit = (
@@ -10,9 +11,9 @@ export type Admit = (
 
 const ok = { ok: true } as const
 const no = (reason: string) => ({ ok: false, reason }) as const
-const known: ReadonlySet<number> = new Set(Object.values(kinds))
+const known: ReadonlySet<number> = new Set([...Object.values(kinds), deletionKind])
 
-/** Understudy's kinds, repositories and relay lists, of any app. */
+/** Understudy's kinds, repositories and relay lists, of any app, and what deletes them. */
 export const understudyScope: Admit = (event) =>
   known.has(event.kind) ? ok : no(`kind ${event.kind} is none that this relay keeps`)
 
@@ -61,6 +62,7 @@ export function appScope(coordinate: string, members: () => Members): Admit {
         return by(attesters, event, 'an attester')
       case kinds.attester:
         return by(attesters, event, 'an attester')
+      case deletionKind:
       case kinds.relayList: {
         const everybody = [releaseKeys, attesters, mirrors]
         const member = event.pubkey === maintainer || everybody.some((set) => !set || set.has(event.pubkey))

@@ -1,10 +1,10 @@
 import { expiration, type NostrEvent } from '@understudy/protocol/event'
 import type { Filter } from '@understudy/relays/filter'
 import Database from 'libsql'
-import { addressOf, indexedTags } from './semantics.ts'
+import { addressOf, deletionKind, deletionTargets, indexedTags, isDeletable } from './semantics.ts'
 
-/** What became of an event: `replaced` means that a newer one holds its address. */
-export type Insertion = 'stored' | 'duplicate' | 'replaced'
+/** What became of an event: `replaced` means that a newer one holds its address, `deleted` that its author took it back. */
+export type Insertion = 'stored' | 'duplicate' | 'replaced' | 'deleted'
 
 /** What to look for, and as of when. */
 export interface Search {
@@ -29,10 +29,15 @@ export interface Store {
   count(): number
   /** Deletes up to `most` events that have expired; returns how many. */
   sweep(now: number, most: number): number
+  /** Keys whose events are refused, with the operator's reason. */
+  readonly bans: ReadonlyMap<string, string>
+  ban(pubkey: string, reason: string): void
+  unban(pubkey: string): void
   close(): void
 }
 
-// An event's own columns are what filters and replacement need; the rest lives in `json`.
+// An event's own columns are what filters and replacement need; the rest lives in `json`. A tombstone outlives the request that
+// made it: events of `pubkey` with that id, or at that address and created no later than `until`, are never taken again.
 const tables = `
   CREATE TABLE IF NOT EXISTS event (
     seq INTEGER PRIMARY KEY,
@@ -55,6 +60,16 @@ const tables = `
     created_at INTEGER NOT NULL,
     event INTEGER NOT NULL,
     PRIMARY KEY (name, value, created_at, event)
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS tombstone (
+    target TEXT NOT NULL,
+    pubkey TEXT NOT NULL,
+    until INTEGER NOT NULL,
+    PRIMARY KEY (target, pubkey)
+  ) WITHOUT ROWID;
+  CREATE TABLE IF NOT EXISTS ban (
+    pubkey TEXT PRIMARY KEY,
+    reason TEXT NOT NULL
   ) WITHOUT ROWID;`
 
 interface Row {
@@ -88,6 +103,21 @@ export function openStore(file: string): Store {
   )
   const expired = db.prepare('SELECT seq, json FROM event WHERE expires_at <= ? LIMIT ?')
   const counted = db.prepare('SELECT count(*) AS n FROM event')
+  const buried = db.prepare(
+    'SELECT 1 FROM tombstone WHERE target IN (?, ?) AND pubkey = ? AND until >= ? LIMIT 1',
+  )
+  const bury = db.prepare(
+    `INSERT INTO tombstone (target, pubkey, until) VALUES (?, ?, ?)
+     ON CONFLICT (target, pubkey) DO UPDATE SET until = max(until, excluded.until)`,
+  )
+  const byIdInFull = db.prepare('SELECT seq, id, created_at, json FROM event WHERE id = ?')
+  const insertBan = db.prepare('INSERT OR REPLACE INTO ban (pubkey, reason) VALUES (?, ?)')
+  const deleteBan = db.prepare('DELETE FROM ban WHERE pubkey = ?')
+  const bans = new Map(
+    (db.prepare('SELECT pubkey, reason FROM ban').all() as { pubkey: string; reason: string }[]).map(
+      ({ pubkey, reason }) => [pubkey, reason],
+    ),
+  )
   /** One per shape of filter. */
   const selects = new Map<string, Database.Statement>()
   let head = (db.prepare('SELECT max(seq) AS seq FROM event').get() as { seq: number | null }).seq ?? 0
@@ -98,8 +128,28 @@ export function openStore(file: string): Store {
     deleteEvent.run(seq)
   }
 
+  /** NIP-09: what the author names is removed, and whatever of it comes later is refused. */
+  function obey(request: NostrEvent): void {
+    const { pubkey, created_at } = request
+    const { ids, addresses } = deletionTargets(request)
+    for (const id of ids) {
+      const held = byIdInFull.get(id) as Row | undefined
+      const event = held && (JSON.parse(held.json) as NostrEvent)
+      if (event && (event.pubkey !== pubkey || !isDeletable(event))) continue
+      bury.run(id, pubkey, Number.MAX_SAFE_INTEGER)
+      if (held) remove(held.seq, held.json)
+    }
+    for (const address of addresses) {
+      bury.run(address, pubkey, created_at)
+      const held = byAddress.get(address) as Row | undefined
+      if (held && held.created_at <= created_at) remove(held.seq, held.json)
+    }
+  }
+
   function insertOne(event: NostrEvent, json: string): Insertion {
     const address = addressOf(event)
+    if (isDeletable(event) && buried.get(event.id, address ?? event.id, event.pubkey, event.created_at))
+      return 'deleted'
     if (address !== null) {
       const held = byAddress.get(address) as Row | undefined
       if (held?.id === event.id) return 'duplicate'
@@ -116,6 +166,7 @@ export function openStore(file: string): Store {
     if (changes === 0) return 'duplicate'
     head = seq
     for (const [name, value] of indexedTags(event)) insertTag.run(name, value, created_at, seq)
+    if (kind === deletionKind) obey(event)
     return 'stored'
   }
 
@@ -152,6 +203,15 @@ export function openStore(file: string): Store {
         for (const { seq, json } of rows) remove(seq, json)
         return rows.length
       }),
+    bans,
+    ban(pubkey, reason) {
+      insertBan.run(pubkey, reason)
+      bans.set(pubkey, reason)
+    },
+    unban(pubkey) {
+      deleteBan.run(pubkey)
+      bans.delete(pubkey)
+    },
     close() {
       db.close()
     },
