@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import type { EventTemplate, NostrEvent } from '@understudy/protocol/event'
 import { loadVerify } from '@understudy/relays/verify'
+import type { VerifiedEvent } from 'nostr-tools/pure'
 import { Relay, useWebSocketImplementation } from 'nostr-tools/relay'
 import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocket } from 'ws'
@@ -123,9 +124,11 @@ describe('NIP-42 and NIP-70', () => {
     const { url } = await start()
     const relay = await Relay.connect(url)
     cleanups.push(() => relay.close())
-    relay.onauth = async (template) => alice.sign({ ...template, created_at: testTime })
+    const authenticate = async (template: EventTemplate) =>
+      alice.sign({ ...template, created_at: testTime }) as VerifiedEvent
+    relay.onauth = authenticate
     await expect(relay.publish(mine)).rejects.toThrow('auth-required')
-    await relay.auth(async (template) => alice.sign({ ...template, created_at: testTime }))
+    await relay.auth(authenticate)
     await relay.publish(mine)
   })
 })

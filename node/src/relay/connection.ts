@@ -1,15 +1,16 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
-import { type NostrEvent, parseEvent } from '@understudy/protocol/event'
+import { type NostrEvent, type Parsed, parseEvent } from '@understudy/protocol/event'
 import type { Filter } from '@understudy/relays/filter'
 import type { RawData, WebSocket } from 'ws'
 import type { Access } from './access.ts'
 import { answer } from './answer.ts'
 import { authObjection } from './auth.ts'
 import { maxFrameBytes, parseFrame } from './frame.ts'
-import type { Intake, Outcome, VerifyEvent } from './intake.ts'
+import { createSender, type Intake, type Outcome, type VerifyEvent } from './intake.ts'
 import type { Limits } from './limits.ts'
 import { createRate, type Rate } from './rate.ts'
+import type { Reconciliation, ReconciliationAnswer, Session } from './reconciliation.ts'
 import type { Store } from './store.ts'
 import type { Subscription, Subscriptions } from './subscriptions.ts'
 
@@ -18,6 +19,7 @@ export interface ConnectionParts {
   readonly store: Store
   readonly intake: Intake
   readonly subscriptions: Subscriptions
+  readonly reconciliation: Reconciliation | undefined
   readonly access: Access
   readonly verify: VerifyEvent
   /** `host[:port]` under which the peer reached us, and others that are ours. */
@@ -41,6 +43,13 @@ export interface Connection {
   close(code: number, reason: string): void
 }
 
+interface NegentropySession {
+  readonly session: Session
+  /** Ends it when the peer stays silent. */
+  deadline: ReturnType<typeof setTimeout>
+  busy: boolean
+}
+
 interface LiveSubscription extends Subscription {
   open: boolean
 }
@@ -54,7 +63,9 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
   const live = new Map<string, LiveSubscription>()
   /** Keys that the peer has proven, and the challenge that it signed for that: made when a name is first wanted. */
   const names = new Set<string>()
+  const sender = createSender(names)
   let challenge: string | undefined
+  const sessions = new Map<string, NegentropySession>()
   let alive = true
   let inFlight = 0
   let corked = false
@@ -104,6 +115,9 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
     if (frame.value.type === 'AUTH') return void identify(frame.value.event)
     const { id } = frame.value
     if (frame.value.type === 'CLOSE') return end(id)
+    if (frame.value.type === 'NEG-OPEN') return reconcile(id, frame.value.filter, frame.value.message)
+    if (frame.value.type === 'NEG-MSG') return goOn(id, frame.value.message)
+    if (frame.value.type === 'NEG-CLOSE') return endSession(id)
     const { filters } = frame.value
     if (!filters.ok) return refuse(id, `invalid: ${filters.reason}`)
     if (!requests.take()) return refuse(id, 'rate-limited: too many questions')
@@ -120,7 +134,7 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
     }
     // The peer waits in its own socket until we have caught up: nothing piles up here.
     if (++inFlight === limits.inFlight) ws.pause()
-    const outcome = await intake.accept(input, names)
+    const outcome = await intake.accept(input, sender)
     if (--inFlight === limits.inFlight >> 1 && ws.isPaused) ws.resume()
     if (outcome.forged) events.take(limits.invalidCost)
     parts.onOutcome(outcome)
@@ -153,6 +167,59 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
     }
     names.add(pubkey)
     say(true, '')
+  }
+
+  /** NIP-77: what the peer has is compared with what we have, of one filter. */
+  function reconcile(id: string, filter: Parsed<Filter>, message: Uint8Array) {
+    endSession(id)
+    if (!filter.ok) return refuseSession(id, `invalid: ${filter.reason}`)
+    if (!requests.take(5)) return refuseSession(id, 'blocked: too many questions')
+    const objection = access.read([filter.value], names)
+    if (objection) return refuseSession(id, objection)
+    if (!parts.reconciliation) return refuseSession(id, 'blocked: this relay reconciles nothing')
+    if (sessions.size >= limits.sessionsPerConnection) return refuseSession(id, 'blocked: too many sessions')
+    const opened = parts.reconciliation.open(filter.value, message)
+    if (!opened) return refuseSession(id, 'blocked: too many sessions')
+    const { session, first } = opened
+    const entry = { session, deadline: setTimeout(expire, limits.sessionMs, id), busy: true }
+    sessions.set(id, entry)
+    void first.then((answered) => answerSession(id, entry, answered))
+  }
+
+  function goOn(id: string, message: Uint8Array) {
+    const entry = sessions.get(id)
+    if (!entry) return refuseSession(id, 'closed: no such session')
+    if (entry.busy) return refuseSession(id, 'invalid: a message before the last was answered')
+    entry.busy = true
+    entry.deadline.refresh()
+    void entry.session.answer(message).then((answered) => answerSession(id, entry, answered))
+  }
+
+  function answerSession(id: string, entry: NegentropySession, answered: ReconciliationAnswer) {
+    if (sessions.get(id) !== entry) return
+    entry.busy = false
+    if (!answered.ok) return refuseSession(id, answered.reason)
+    const hex = Buffer.from(answered.reply ?? []).toString('hex')
+    send(`["NEG-MSG",${JSON.stringify(id)},"${hex}"]`)
+  }
+
+  function expire(id: string) {
+    refuseSession(id, 'closed: you were silent for too long')
+  }
+
+  function endSession(id: string): void {
+    const entry = sessions.get(id)
+    if (!entry) return
+    sessions.delete(id)
+    clearTimeout(entry.deadline)
+    entry.session.close()
+  }
+
+  function refuseSession(id: string, reason: string) {
+    endSession(id)
+    invite(reason)
+    parts.onRefused(reason)
+    send(JSON.stringify(['NEG-ERR', id, reason]))
   }
 
   function begin(id: string, filters: readonly Filter[]) {
@@ -213,6 +280,7 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
   ws.on('error', (error) => parts.onDropped(error.message))
   ws.on('close', () => {
     for (const id of [...live.keys()]) end(id)
+    for (const id of [...sessions.keys()]) endSession(id)
   })
 
   return {

@@ -14,6 +14,16 @@ export type Frame =
   | { readonly type: 'REQ'; readonly id: string; readonly filters: Parsed<Filter[]> }
   | { readonly type: 'CLOSE'; readonly id: string }
   | { readonly type: 'AUTH'; readonly event: unknown }
+  | {
+      readonly type: 'NEG-OPEN'
+      readonly id: string
+      readonly filter: Parsed<Filter>
+      readonly message: Uint8Array
+    }
+  | { readonly type: 'NEG-MSG'; readonly id: string; readonly message: Uint8Array }
+  | { readonly type: 'NEG-CLOSE'; readonly id: string }
+
+const types: ReadonlySet<unknown> = new Set(['REQ', 'CLOSE', 'NEG-OPEN', 'NEG-MSG', 'NEG-CLOSE'])
 
 export function parseFrame(text: string): Parsed<Frame> {
   let frame: unknown
@@ -25,10 +35,26 @@ export function parseFrame(text: string): Parsed<Frame> {
   if (!Array.isArray(frame)) return refused('expected a list')
   const [type, first, ...rest] = frame as unknown[]
   if (type === 'EVENT' || type === 'AUTH') return parsed({ type, event: first })
-  if (type !== 'REQ' && type !== 'CLOSE') return refused('expected EVENT, REQ, CLOSE or AUTH')
+  if (!types.has(type)) return refused('expected EVENT, REQ, CLOSE, AUTH or NEG-…')
   if (typeof first !== 'string' || first === '' || first.length > maxSubscriptionIdLength)
     return refused(`expected a subscription id of 1 to ${maxSubscriptionIdLength} characters`)
-  return parsed(type === 'CLOSE' ? { type, id: first } : { type, id: first, filters: parseFilters(rest) })
+  const id = first
+  switch (type) {
+    case 'REQ':
+      return parsed({ type, id, filters: parseFilters(rest) })
+    case 'NEG-OPEN':
+    case 'NEG-MSG': {
+      const hex = rest[type === 'NEG-OPEN' ? 1 : 0]
+      if (typeof hex !== 'string' || !/^(?:[0-9a-f]{2})+$/i.test(hex))
+        return refused('expected a message as hex')
+      const message = Buffer.from(hex, 'hex')
+      return parsed(
+        type === 'NEG-MSG' ? { type, id, message } : { type, id, filter: parseFilter(rest[0]), message },
+      )
+    }
+    default:
+      return parsed({ type: type as 'CLOSE' | 'NEG-CLOSE', id })
+  }
 }
 
 function parseFilters(inputs: readonly unknown[]): Parsed<Filter[]> {

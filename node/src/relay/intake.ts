@@ -11,6 +11,7 @@ import type { Limits } from './limits.ts'
 import type { Admit } from './scope.ts'
 import { indexedTags, retentionOf } from './semantics.ts'
 import type { Insertion, Store } from './store.ts'
+import type { Lane } from './verification.ts'
 
 /** NIP-01 `OK`: the id as far as there was one, and a message with its machine-readable prefix. */
 export interface Outcome {
@@ -23,16 +24,25 @@ export interface Outcome {
 
 export interface Intake {
   /**
-   * Resolves when the event is refused, or on disk, or (ephemeral) handed to those who wait for it. `names`: the keys that its
-   * sender has proven; without them it is our own program that speaks.
+   * Resolves when the event is refused, or on disk, or (ephemeral) handed to those who wait for it. Without a sender
+   * it is our own program that speaks.
    */
-  accept(input: unknown, names?: ReadonlySet<string>): Promise<Outcome>
+  accept(input: unknown, sender?: Sender): Promise<Outcome>
   /** Writes what waits, and takes no more. */
   close(): void
 }
 
-/** May be a worker's answer. */
-export type VerifyEvent = (event: NostrEvent) => boolean | Promise<boolean>
+/** May be a thread's answer. `json`: the event as JSON; `lane`: who handed it in, for fairness. */
+export type VerifyEvent = (event: NostrEvent, json?: string, lane?: Lane) => boolean | Promise<boolean>
+
+/** Who hands events in. What one sender sent is stored and delivered in the order in which it came. */
+export interface Sender {
+  /** Keys that it has proven (NIP-42). */
+  readonly names: ReadonlySet<string>
+  readonly waiting: Waiting[]
+}
+
+export const createSender = (names: ReadonlySet<string> = new Set()): Sender => ({ names, waiting: [] })
 
 export interface IntakeParts {
   readonly store: Store
@@ -48,9 +58,14 @@ export interface IntakeParts {
   onFailure(error: unknown): void
 }
 
+/** How long a stored event waits for others to share its fsync, ms. */
+const gatherMs = 4
+
 interface Waiting {
   readonly event: NostrEvent
   readonly json: string
+  /** Undefined until it is known. */
+  genuine: boolean | undefined
   readonly resolve: (outcome: Outcome) => void
 }
 
@@ -68,45 +83,70 @@ const messages: Record<Insertion, string> = {
 export function createIntake(parts: IntakeParts): Intake {
   const { store, verify, admit, access, now, limits } = parts
   const queue: Waiting[] = []
+  const program = createSender()
   let scheduled = false
+  /** Events whose signature is not known yet. */
+  let checking = 0
   let closed = false
 
-  /** Everything that came in this turn of the event loop shares one fsync. */
+  /** What comes in one turn of the event loop shares one fsync; while more is being checked, what comes in a few turns. */
   function schedule(): void {
     if (scheduled) return
     scheduled = true
-    setImmediate(() => {
+    const later = () => {
       scheduled = false
       flush()
-    })
+    }
+    if (checking > 0) setTimeout(later, gatherMs)
+    else setImmediate(later)
   }
 
   function flush(): void {
     const batch = queue.splice(0, limits.batch)
     if (batch.length === 0) return
+    const kept = batch.filter(({ event }) => retentionOf(event.kind) !== 'ephemeral')
     let insertions: Insertion[]
     try {
-      insertions = store.insert(batch)
+      insertions = kept.length > 0 ? store.insert(kept) : []
     } catch (error) {
       parts.onFailure(error)
       for (const { event, resolve } of batch)
         resolve({ id: event.id, ok: false, message: 'error: the event could not be stored' })
       return
     }
-    batch.forEach(({ event, json, resolve }, i) => {
-      const insertion = insertions[i]!
+    let next = 0
+    for (const waiting of batch) {
+      const { event, json, resolve } = waiting
+      const insertion = waiting === kept[next] ? insertions[next++]! : 'stored'
       resolve({
         id: event.id,
         ok: insertion === 'stored' || insertion === 'duplicate',
         message: messages[insertion],
       })
       if (insertion === 'stored') parts.onEvent(event, json)
-    })
+    }
     if (queue.length > 0) schedule()
   }
 
+  /** Moves on what a sender sent, in order, as far as the signatures are known. */
+  function enqueue(waiting: Waiting[]): void {
+    let known = 0
+    for (const entry of waiting) {
+      if (entry.genuine === undefined) break
+      known++
+      const { id } = entry.event
+      if (!entry.genuine)
+        entry.resolve({ id, ok: false, message: 'invalid: bad id or signature', forged: true })
+      else if (closed) entry.resolve({ id, ok: false, message: 'error: shutting down' })
+      else queue.push(entry)
+    }
+    waiting.splice(0, known)
+    if (queue.length >= limits.batch) flush()
+    else if (queue.length > 0) schedule()
+  }
+
   /** Why the event is refused before anything costly is done. */
-  function objection(event: NostrEvent, json: string, names?: ReadonlySet<string>): string | undefined {
+  function objection(event: NostrEvent, json: string, sender?: Sender): string | undefined {
     const seconds = Math.floor(now() / 1000)
     if (Buffer.byteLength(json) > maxEventBytes) return `invalid: larger than ${maxEventBytes} bytes`
     if (event.created_at > seconds + limits.futureSeconds)
@@ -119,31 +159,37 @@ export function createIntake(parts: IntakeParts): Intake {
     const admitted = admit(event)
     if (!admitted.ok) return `blocked: ${admitted.reason}`
     if (store.bans.has(event.pubkey)) return 'blocked: the operator banned this key'
-    return names && access.write(event, names)
+    return sender && access.write(event, sender.names)
   }
 
   return {
-    async accept(input, names) {
+    async accept(input, sender) {
       const event = parseEvent(input)
       if (!event.ok) return { id: idOf(input), ok: false, message: `invalid: ${event.reason}` }
       const { value } = event
       const { id } = value
       const json = JSON.stringify(value)
-      const reason = closed ? 'error: shutting down' : objection(value, json, names)
+      const reason = closed ? 'error: shutting down' : objection(value, json, sender)
       if (reason) return { id, ok: false, message: reason }
       if (store.has(id) && eventId(value) === id) return { id, ok: true, message: messages.duplicate }
-      const verified = verify(value)
-      if (!(typeof verified === 'boolean' ? verified : await verified))
-        return { id, ok: false, message: 'invalid: bad id or signature', forged: true }
-      if (retentionOf(value.kind) === 'ephemeral') {
-        parts.onEvent(value, json)
-        return { id, ok: true, message: '' }
-      }
-      if (closed) return { id, ok: false, message: 'error: shutting down' }
+      const { waiting } = sender ?? program
       return new Promise((resolve) => {
-        queue.push({ event: value, json, resolve })
-        if (queue.length >= limits.batch) flush()
-        else schedule()
+        const entry: Waiting = { event: value, json, genuine: undefined, resolve }
+        waiting.push(entry)
+        const settle = (genuine: boolean) => {
+          entry.genuine = genuine
+          enqueue(waiting)
+        }
+        const verified = verify(value, json, waiting)
+        if (typeof verified === 'boolean') settle(verified)
+        else {
+          checking++
+          const settleLater = (genuine: boolean) => {
+            checking--
+            settle(genuine)
+          }
+          verified.then(settleLater, () => settleLater(false))
+        }
       })
     },
     close() {

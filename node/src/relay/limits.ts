@@ -27,6 +27,9 @@ export interface Limits {
   readonly indexedTags: number
   /** Keys that one connection may prove (NIP-42). */
   readonly names: number
+  /** Reconciliations (NIP-77) of one connection at once, and how long one may be silent, ms. */
+  readonly sessionsPerConnection: number
+  readonly sessionMs: number
   readonly futureSeconds: number
 }
 
@@ -50,5 +53,7 @@ export const defaultLimits: Limits = {
   sweepMs: 60_000,
   indexedTags: 256,
   names: 16,
+  sessionsPerConnection: 2,
+  sessionMs: 60_000,
   futureSeconds: 15 * 60,
 }

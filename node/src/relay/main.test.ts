@@ -93,7 +93,7 @@ test('its port also answers NIP-11, health and metrics', async () => {
   const information = await fetch(base, { headers: { accept: 'application/nostr+json' } })
   expect(information.headers.get('content-type')).toBe('application/nostr+json')
   expect(information.headers.get('access-control-allow-origin')).toBe('*')
-  expect(await information.json()).toMatchObject({ supported_nips: [1, 9, 11, 40, 42, 70] })
+  expect(await information.json()).toMatchObject({ supported_nips: [1, 9, 11, 40, 42, 70, 77] })
   expect((await fetch(`${base}healthz`)).status).toBe(200)
   expect(await (await fetch(`${base}metrics`)).text()).toContain('understudy_relay_connections')
   expect((await fetch(`${base}nothing`)).status).toBe(404)

@@ -1,12 +1,12 @@
 import { mkdirSync } from 'node:fs'
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { commonEnv, list, listenHost, readConfig } from '@understudy/host/config'
 import { createLog } from '@understudy/host/log'
 import { createMetrics } from '@understudy/host/metrics'
 import { onShutdown } from '@understudy/host/shutdown'
-import { loadVerify } from '@understudy/relays/verify'
 import { z } from 'zod'
 import { createAccess } from './access.ts'
 import { adminType, createAdmin, maxAdminBytes } from './admin.ts'
@@ -14,6 +14,7 @@ import { informationType } from './information.ts'
 import { createRelay } from './relay.ts'
 import { understudyScope } from './scope.ts'
 import { openStore } from './store.ts'
+import { startVerification } from './verification.ts'
 
 /** A relay on its own: config → store → relay → HTTP. */
 const { DATA_DIR, PORT, HOST, PLACES_FILE, LOG_LEVEL } = commonEnv
@@ -32,6 +33,13 @@ const relayEnv = z.object({
     .describe('Where the relay is reached from outside'),
   READERS: pubkeys.describe('Public keys that may read, comma-separated; default everybody'),
   WRITERS: pubkeys.describe('Public keys that may write, comma-separated; default everybody'),
+  VERIFY_THREADS: z.coerce
+    .number()
+    .int()
+    .min(1)
+    .max(64)
+    .default(availableParallelism())
+    .describe('Threads that check signatures; default one per processor'),
   ADMINS: pubkeys.describe('Public keys that may administer the relay (NIP-86), comma-separated'),
 })
 const config = readConfig(relayEnv, process.env)
@@ -40,7 +48,8 @@ const metrics = createMetrics('relay')
 
 mkdirSync(config.DATA_DIR, { recursive: true })
 const store = openStore(join(config.DATA_DIR, 'relay.sqlite'))
-const verify = await loadVerify()
+const verification = startVerification(config.VERIFY_THREADS)
+const { verify } = verification
 const setOf = (keys: readonly string[] | undefined) => keys && new Set(keys)
 const readers = setOf(config.READERS)
 const writers = setOf(config.WRITERS)
@@ -110,5 +119,6 @@ server.listen(config.PORT, listenHost(config), () => {
 onShutdown(log, [
   ['relay', () => relay.close()],
   ['http', () => server.close()],
+  ['verification', () => verification.close()],
   ['store', () => store.close()],
 ])

@@ -120,14 +120,14 @@ describe('bad input has a clear reason, and nothing is stored', () => {
   test.each([
     ['no JSON', '{', 'not JSON'],
     ['no list', '{}', 'expected a list'],
-    ['an unknown verb', '["HELLO"]', 'expected EVENT, REQ, CLOSE or AUTH'],
+    ['an unknown verb', '["HELLO"]', 'expected EVENT, REQ, CLOSE, AUTH or NEG-…'],
     ['an event without an id', '["EVENT",{}]', 'id: expected 32 bytes as lower-case hex'],
     ['an event that is null', '["EVENT",null]', 'not an event'],
     ['100,000 nested lists', `${'['.repeat(100_000)}`, 'not JSON'],
     [
       '50,000 nested lists that end',
       `${'['.repeat(50_000)}${']'.repeat(50_000)}`,
-      'expected EVENT, REQ, CLOSE or AUTH',
+      'expected EVENT, REQ, CLOSE, AUTH or NEG-…',
     ],
     ['a deep event', `["EVENT",${'['.repeat(50_000)}${']'.repeat(50_000)}]`, 'id: expected 32 bytes'],
     ['a REQ without an id', '["REQ"]', 'expected a subscription id'],

@@ -10,12 +10,14 @@ import { answer } from './answer.ts'
 import { type Connection, serve } from './connection.ts'
 import { maxFrameBytes } from './frame.ts'
 import { type About, informationOf } from './information.ts'
-import { createIntake, type Outcome, type VerifyEvent } from './intake.ts'
+import { createIntake, type Intake, type Outcome, type VerifyEvent } from './intake.ts'
 import { defaultLimits, type Limits } from './limits.ts'
 import { createRate } from './rate.ts'
+import { createReconciliation } from './reconciliation.ts'
 import type { Admit } from './scope.ts'
 import type { Store } from './store.ts'
 import { createSubscriptions } from './subscriptions.ts'
+import { type SyncParts, type SyncResult, syncWith } from './sync.ts'
 
 export interface RelayParts {
   readonly store: Store
@@ -46,19 +48,27 @@ export interface Relay {
   query(filters: readonly Filter[]): Promise<NostrEvent[]>
   /** Live events only, ephemeral ones included. */
   subscribe(filters: readonly Filter[], onEvent: (event: NostrEvent) => void): { close(): void }
+  /** Makes our store and a sibling's equal for a filter (NIP-77). */
+  syncWith(
+    url: string,
+    filter: Filter,
+    options: Omit<SyncParts, 'store' | 'reconciliation' | 'accept'>,
+  ): Promise<SyncResult>
   /** The NIP-11 document. */
   information(): ReturnType<typeof informationOf>
   /** Writes what waits and closes every connection; the store stays open. */
   close(): Promise<void>
 }
 
-/** A Nostr relay: NIP-01, 09, 11, 40, 42, 70. */
+/** A Nostr relay: NIP-01, 09, 11, 40, 42, 70, and 77 when its store is a file. */
 export function createRelay(parts: RelayParts): Relay {
   const { store, verify, admit, now, log, metrics } = parts
   const limits = { ...defaultLimits, ...parts.limits }
   const access = parts.access ?? createAccess()
   const ownHosts = parts.url ? [new URL(parts.url).host] : []
   const subscriptions = createSubscriptions()
+  // What is nowhere, another thread cannot read.
+  const reconciliation = store.file === ':memory:' ? undefined : createReconciliation(store, { now })
   const connections = new Set<Connection>()
   const open = { subscriptions: 0 }
   const outcomes = metrics?.counter('relay_events_total', 'Events received, by what became of them', [
@@ -121,6 +131,12 @@ export function createRelay(parts: RelayParts): Relay {
     log.debug({ reason }, 'refused')
   }
 
+  const acceptOfSibling: Intake['accept'] = async (event, sender) => {
+    const outcome = await intake.accept(event, sender)
+    onOutcome(outcome)
+    return outcome
+  }
+
   const allEvents = createRate(limits.allEventBurst, limits.allEventsPerSecond, now)
   const onDropped = (reason: string) => {
     dropped?.inc({ reason: labelOf(reason) })
@@ -131,7 +147,18 @@ export function createRelay(parts: RelayParts): Relay {
     if (connections.size >= limits.connections) return refuseUpgrade(socket, 503)
     server.handleUpgrade(req, socket, head, (ws) => {
       const hosts = req.headers.host ? [req.headers.host, ...ownHosts] : ownHosts
-      const shared = { store, intake, subscriptions, access, verify, limits, now, allEvents, open }
+      const shared = {
+        store,
+        intake,
+        subscriptions,
+        reconciliation,
+        access,
+        verify,
+        limits,
+        now,
+        allEvents,
+        open,
+      }
       const connection = serve(ws, socket, { ...shared, hosts, onOutcome, onRefused, onDropped })
       connections.add(connection)
       connected?.set(connections.size)
@@ -166,9 +193,13 @@ export function createRelay(parts: RelayParts): Relay {
       subscriptions.add(subscription)
       return { close: () => subscriptions.remove(subscription) }
     },
+    syncWith(url, filter, options) {
+      if (!reconciliation) throw new Error('a store in memory cannot be compared')
+      return syncWith(url, filter, { ...options, store, reconciliation, accept: acceptOfSibling })
+    },
     information: () =>
       informationOf(parts.about ?? {}, limits, {
-        nips: parts.nips ?? [],
+        nips: [...(reconciliation ? [77] : []), ...(parts.nips ?? [])],
         authRequired: access.read([{}], new Set()) !== undefined,
       }),
     async close() {
@@ -179,6 +210,7 @@ export function createRelay(parts: RelayParts): Relay {
       await new Promise((resolve) => setImmediate(resolve))
       for (const connection of connections) connection.close(1001, 'going away')
       server.close()
+      await reconciliation?.close()
     },
   }
 }

@@ -56,10 +56,10 @@ export function deletionTargets(request: NostrEvent): { ids: string[]; addresses
 
 /** `[name, value]` of every tag that relays index: one letter, first value, each pair once. */
 export function indexedTags(event: NostrEvent): [name: string, value: string][] {
-  const pairs: [string, string][] = []
+  const pairs = new Map<string, [string, string]>()
   for (const [name, value] of event.tags) {
     if (name?.length !== 1 || value === undefined || !/[a-zA-Z]/.test(name)) continue
-    if (!pairs.some((pair) => pair[0] === name && pair[1] === value)) pairs.push([name, value])
+    pairs.set(name + value, [name, value])
   }
-  return pairs
+  return [...pairs.values()]
 }

@@ -1,5 +1,6 @@
 import { expiration, type NostrEvent } from '@understudy/protocol/event'
 import type { Filter } from '@understudy/relays/filter'
+import { createItemSet, type ItemSet } from '@understudy/relays/negentropy'
 import Database from 'libsql'
 import { addressOf, deletionKind, deletionTargets, indexedTags, isDeletable } from './semantics.ts'
 
@@ -17,6 +18,8 @@ export interface Search {
 
 /** Signed events in SQLite. Everything is synchronous; what `insert` returned is on disk. */
 export interface Store {
+  /** Where it is; `:memory:` when nowhere. */
+  readonly file: string
   /** One transaction, fsynced; the result is in the order of the events. Throws when it cannot be written. */
   insert(events: readonly { readonly event: NostrEvent; readonly json: string }[]): Insertion[]
   /** The numbers (`seq`) of events, newest first, then by lowest id. The filter's own limit is the caller's to apply. */
@@ -186,6 +189,7 @@ export function openStore(file: string): Store {
   }
 
   return {
+    file,
     insert: (events) => transaction(() => events.map(({ event, json }) => insertOne(event, json))),
     find(filter, search) {
       const { sql, values } = selection(filter, search)
@@ -211,6 +215,27 @@ export function openStore(file: string): Store {
     unban(pubkey) {
       deleteBan.run(pubkey)
       bans.delete(pubkey)
+    },
+    close() {
+      db.close()
+    },
+  }
+}
+
+/** A second, reading connection to a store's file: what another thread uses. */
+export function openReader(file: string): { items(filter: Filter, search: Search): ItemSet; close(): void } {
+  const db = new Database(file, { readonly: true })
+  return {
+    /** When and which the events of a filter are. */
+    items(filter: Filter, search: Search): ItemSet {
+      const { sql, values } = selection(filter, search)
+      const rows = db.prepare(sql).all(...values) as Row[]
+      const ids = Buffer.alloc(rows.length * 32)
+      for (const [i, { id }] of rows.entries()) ids.write(id, i * 32, 'hex')
+      return createItemSet(
+        rows.map((row) => row.created_at),
+        ids,
+      )
     },
     close() {
       db.close()
