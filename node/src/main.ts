@@ -1,6 +1,7 @@
 import { mkdirSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
 import { createAdaptorServer } from '@hono/node-server'
 import { getConnInfo } from '@hono/node-server/conninfo'
@@ -30,7 +31,9 @@ import { createPipeline } from './pipeline.ts'
 import { type PreparedRelease, prepareRelease, prunePrepared } from './preparation.ts'
 import { createRelay } from './relay/relay.ts'
 import { appScope } from './relay/scope.ts'
+import { announcedSiblings, createSiblings, guardedConnect } from './relay/siblings.ts'
 import { openStore } from './relay/store.ts'
+import { startVerification } from './relay/verification.ts'
 import { createReleaseBook } from './releases.ts'
 import { chainRules } from './rules.ts'
 import { createSite } from './site.ts'
@@ -45,6 +48,7 @@ const dataDir = resolve(config.DATA_DIR)
 mkdirSync(dataDir, { recursive: true })
 const signer = await loadSigner(await readOrCreateKeyFile(join(dataDir, 'node.key')))
 const verify = await loadVerify()
+const verification = startVerification(availableParallelism())
 const vantage = await vantageOf({ placesFile: config.PLACES_FILE, stacksUrl: config.STACKS_API_URL })
 const { APP: coordinate, PUBLIC_URL: publicUrl } = config
 if (!vantage.schemes.includes(new URL(publicUrl).protocol)) {
@@ -61,7 +65,7 @@ const random = Math.random
 const store = openStore(join(dataDir, 'relay.sqlite'))
 const relay = createRelay({
   store,
-  verify,
+  verify: verification.verify,
   admit: appScope(coordinate, () => {
     const members = pipeline.rules()?.members
     // We speak before the chain names us: an operator registers a node that already runs.
@@ -71,6 +75,7 @@ const relay = createRelay({
   log,
   metrics,
   about: { name: config.NAME ?? new URL(publicUrl).host, pubkey: signer.pubkey },
+  url: relayUrl,
 })
 const relays = openRelays(config.RELAYS, { verify })
 
@@ -172,6 +177,18 @@ function unready(): string[] {
   ]
 }
 
+/** Other nodes of the app, found by their announcements alone. */
+const siblings = createSiblings({
+  relay,
+  find: async () => {
+    const mirrors = pipeline.rules()?.members.mirrors
+    return mirrors ? announcedSiblings({ relay, app, self: signer.pubkey, mirrors }) : []
+  },
+  connect: guardedConnect(vantage),
+  random,
+  log,
+})
+
 const served = buildApp({
   app,
   coordinate,
@@ -214,8 +231,12 @@ const question = { kinds: [kinds.challenge], '#p': [signer.pubkey] }
 const heard = [
   relays.subscribe([{ ...question, limit: 0 }], { onEvent: onChallenge }),
   relay.subscribe([question], onChallenge),
+  relays.subscribe([{ kinds: [kinds.mirror], '#d': [app] }], {
+    onEvent: (event) => void relay.publish(event),
+  }),
 ]
 announcer.start()
+siblings.start()
 
 onShutdown(log, [
   ['announcer', () => announcer.stop()],
@@ -227,6 +248,7 @@ onShutdown(log, [
       return pipeline.stop()
     },
   ],
+  ['siblings', () => siblings.stop()],
   ['relay', () => relay.close()],
   ['relays', () => relays.close()],
   [
@@ -239,5 +261,6 @@ onShutdown(log, [
       }),
   ],
   ['git', () => Promise.all([objects.close(), challenged.close()])],
+  ['verification', () => verification.close()],
   ['store', () => store.close()],
 ])

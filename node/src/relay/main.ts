@@ -13,6 +13,7 @@ import { adminType, createAdmin, maxAdminBytes } from './admin.ts'
 import { informationType } from './information.ts'
 import { createRelay } from './relay.ts'
 import { understudyScope } from './scope.ts'
+import { createSiblings } from './siblings.ts'
 import { openStore } from './store.ts'
 import { startVerification } from './verification.ts'
 
@@ -33,6 +34,10 @@ const relayEnv = z.object({
     .describe('Where the relay is reached from outside'),
   READERS: pubkeys.describe('Public keys that may read, comma-separated; default everybody'),
   WRITERS: pubkeys.describe('Public keys that may write, comma-separated; default everybody'),
+  SYNC_WITH: list
+    .pipe(z.array(z.url({ protocol: /^wss?$/ })))
+    .optional()
+    .describe('Relays to converge with (NIP-77), comma-separated; none of them need reach us'),
   VERIFY_THREADS: z.coerce
     .number()
     .int()
@@ -80,6 +85,13 @@ async function bodyOf(req: IncomingMessage, most: number): Promise<Buffer | unde
   return Buffer.concat(chunks)
 }
 
+const siblings = createSiblings({
+  relay,
+  find: async () => config.SYNC_WITH ?? [],
+  random: Math.random,
+  log,
+})
+
 const server = createServer(async (req, res) => {
   const answer = (status: number, type: string, body: string) => {
     res.writeHead(status, { 'content-type': type, 'access-control-allow-origin': '*' })
@@ -114,9 +126,11 @@ server.listen(config.PORT, listenHost(config), () => {
   const { address, port, family } = server.address() as AddressInfo
   const host = family === 'IPv6' ? `[${address}]` : address
   log.info({ url: `ws://${host}:${port}/` }, 'ready')
+  if (config.SYNC_WITH) siblings.start()
 })
 
 onShutdown(log, [
+  ['siblings', () => siblings.stop()],
   ['relay', () => relay.close()],
   ['http', () => server.close()],
   ['verification', () => verification.close()],

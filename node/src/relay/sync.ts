@@ -76,7 +76,12 @@ export async function syncWith(url: string, filter: Filter, parts: SyncParts): P
   failed.catch(() => {})
   const orFail = <T>(work: Promise<T>): Promise<T> => Promise.race([work, failed])
 
-  const ws = connect(url)
+  let ws: WebSocket
+  try {
+    ws = connect(url)
+  } catch (error) {
+    return { failure: (error as Error).message, ...tally }
+  }
   const silence = setTimeout(() => fail('silent for too long'), silenceMs)
   const onAbort = () => fail('stopped')
   if (signal?.aborted) fail('stopped')
