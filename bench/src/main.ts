@@ -5,7 +5,7 @@ import { type Bench, benches } from './result.ts'
 const name = process.argv[2] ?? 'list'
 
 if (name === 'list') {
-  for (const [bench, what] of Object.entries(benches)) console.log(`${bench.padEnd(8)}${what}`)
+  for (const [bench, what] of Object.entries(benches)) console.log(`${bench.padEnd(13)}${what}`)
 } else if (!Object.hasOwn(benches, name)) {
   console.error(
     `bench: no bench is called ${JSON.stringify(name)}; there are ${Object.keys(benches).join(', ')}`,

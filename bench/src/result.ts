@@ -15,6 +15,8 @@ export interface BenchResult {
 export const benches = {
   probe: 'verified cold HTTPS probes per CPU-second, against a bare node:https GET',
   relay: 'events verified and stored over WebSockets, against bare nostr-wasm verification',
+  connections: 'memory and fan-out of a relay with 10,000 idle connections',
+  sync: 'events that a cold sibling fetches and verifies, against bare nostr-wasm verification',
   badge: 'badge requests per second, against bare node:http sending the same bytes',
   chain: "signed transactions per second through devnet's RPC, against direct simnet calls",
   client: 'gzip bytes of the client core',

@@ -34,7 +34,7 @@ export interface Limits {
 }
 
 export const defaultLimits: Limits = {
-  connections: 10_000,
+  connections: 12_000,
   subscriptionsPerConnection: 64,
   subscriptions: 50_000,
   limit: 5_000,
