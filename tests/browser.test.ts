@@ -114,6 +114,21 @@ describe('the page in a real browser', { timeout: 90_000 }, () => {
     await page.getByLabel('Your Nostr public key').fill(npubEncode(newKey()))
     await page.getByLabel('Repository identifier').fill('footlights')
     await page.getByLabel('Attester keys').fill([newKey(), newKey(), newKey()].join('\n'))
+    // Every bound that the form knows, at its limit: the contract must take what the form takes.
+    const limits = {
+      'Budget of an epoch': '1000',
+      'Fee of all attesters': '1000',
+      'Smallest bond': '120',
+      'Bond that counts': '120',
+      'Availability floor': '100',
+      'Attesters that may be wrong': '2',
+      'Length of an epoch': '48',
+      'Settlement window': '24',
+      'Challenge time': '6',
+      'Claim period': '48',
+      'Grace for a new release': '52560',
+    }
+    for (const [label, value] of Object.entries(limits)) await page.getByLabel(label).fill(value)
     await button(page, 'Review the registration')
     await chooseWallet(page)
     await text(page, 'Nothing but the fee may move.')
