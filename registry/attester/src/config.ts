@@ -59,6 +59,6 @@ export function paceOf(
     forkIntervalMs: within(interval * 10, 10_000, 3_600_000),
     leasePollMs: within(interval / 20, 50, 1_000),
     // Three fetches, five challenges, a relayed one, a clone: a lease that ends early only means a probe done twice.
-    leaseMs: config.PROBE_TIMEOUT_MS * 6 + 60_000,
+    leaseMs: config.PROBE_TIMEOUT_MS * 6 + within(interval * 5, 10_000, 60_000),
   }
 }

@@ -1,4 +1,4 @@
-import { leaseDueTargets } from './db/targets.ts'
+import { endLease, leaseDueTargets, type Target } from './db/targets.ts'
 import type { Observation } from './observation/observation.ts'
 import { type Observer, observe } from './observation/observe.ts'
 
@@ -19,6 +19,8 @@ export function startWorkers(
 ): Workers {
   const { desk } = observer
   const running = new Set<Promise<void>>()
+  /** Targets whose observation failed, through a database that was away for instance: their lease would outlast its cause. */
+  const failed = new Set<Target>()
   let stopped = false
   let wake: () => void = () => {}
 
@@ -26,6 +28,10 @@ export function startWorkers(
     while (!stopped) {
       const free = options.concurrency - running.size
       try {
+        for (const target of failed) {
+          await endLease(desk.db, target, desk.now() + observer.intervalMs * desk.random())
+          failed.delete(target)
+        }
         const due = free > 0 ? await leaseDueTargets(desk.db, desk.now(), free, options.leaseMs) : []
         for (const target of due) {
           const start = performance.now()
@@ -33,9 +39,10 @@ export function startWorkers(
             .then((observation) => {
               if (observation) options.onObserved(observation, performance.now() - start)
             })
-            .catch((error: unknown) =>
-              desk.log.error({ err: error, mirror: target.mirror }, 'observation failed'),
-            )
+            .catch((error: unknown) => {
+              desk.log.error({ err: error, mirror: target.mirror }, 'observation failed')
+              failed.add(target)
+            })
             .finally(() => running.delete(work))
           running.add(work)
         }
