@@ -296,6 +296,8 @@ async function build(options: NetworkOptions, ground: Ground): Promise<Network> 
     })
   })
   const funding = fundOnce(cli, coordinate, funder, stages, registration.registered)
+  // They are awaited at the end; should anything fail before, their own failures must not go unhandled.
+  for (const early of [...mirroring, funding]) early.catch(() => {})
   await release()
   if (state.released < 1) {
     for (const { name } of mirrors) await fork(forge, name)
@@ -359,6 +361,8 @@ async function build(options: NetworkOptions, ground: Ground): Promise<Network> 
         LONGITUDE: String(longitude),
         EGRESS_ADDRESS: egress,
         PROBE_INTERVAL_MS: String(options.probeIntervalMs ?? 3_000),
+        // A killed attester's leases end before its epoch does.
+        PROBE_TIMEOUT_MS: '3000',
       },
     })
   }
