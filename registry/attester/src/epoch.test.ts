@@ -167,6 +167,14 @@ async function probed(epoch: number, times: number, of: readonly Program[] = att
   )
 }
 
+/** How the probes of each attester went, for whoever has to find out why a test failed. */
+const reasons = () =>
+  JSON.stringify(
+    attesters.map((a) =>
+      said(a, 'probed').map((line) => `${line.epoch}/${line.mirror} ${line.reason || line.outcome}`),
+    ),
+  )
+
 const eventsOf = (kind: number, epoch: number) => relays.query([{ kinds: [kind], '#d': [`${app}:${epoch}`] }])
 
 /** Mines one block after the other until the epoch is settled, each as soon as somebody has sent something. */
@@ -469,7 +477,7 @@ test('three attesters settle an epoch once, although one is killed half-way thro
   await until('all commitments', 30_000, async () => (await eventsOf(kinds.commitment, 0)).length === 3)
   expect(await eventsOf(kinds.attestation, 0)).toHaveLength(0)
   await mineTo(end + 3)
-  const told = await until('all attestations', 30_000, async () => {
+  const told = await until(`all attestations, ${reasons()}`, 30_000, async () => {
     const found = await eventsOf(kinds.attestation, 0)
     return found.length === 9 && found
   })
