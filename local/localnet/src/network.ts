@@ -81,6 +81,8 @@ export interface Network {
   readonly mirrors: readonly MirrorOnNetwork[]
   /** Public keys of the attesters, by name. */
   readonly attesters: ReadonlyMap<string, string>
+  /** Where each attester shows its state and metrics, by name. */
+  readonly attesterUrls: ReadonlyMap<string, string>
   readonly wallets: { readonly maintainer: Wallet; readonly funder: Wallet; readonly claimant: Wallet }
   readonly processes: Supervisor
   readonly stages: Stages
@@ -395,6 +397,7 @@ async function build(options: NetworkOptions, ground: Ground): Promise<Network> 
     },
     mirrors,
     attesters,
+    attesterUrls: new Map(attesterPlans.map(({ name }) => [name, `http://${loopback}:${port(name)}`])),
     wallets: { maintainer, funder, claimant },
     processes,
     stages,
