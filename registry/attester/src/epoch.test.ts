@@ -98,12 +98,16 @@ const git = (cwd: string, ...args: string[]) =>
     encoding: 'utf8',
   }).trim()
 
-async function until<T>(what: string, ms: number, look: () => Promise<T | undefined | false>): Promise<T> {
+async function until<T>(
+  what: string | (() => string),
+  ms: number,
+  look: () => Promise<T | undefined | false>,
+): Promise<T> {
   const end = Date.now() + ms
   for (;;) {
     const found = await look()
     if (found) return found
-    if (Date.now() > end) throw new Error(`waited ${ms} ms for ${what}`)
+    if (Date.now() > end) throw new Error(`waited ${ms} ms for ${typeof what === 'string' ? what : what()}`)
     await delay(100)
   }
 }
@@ -162,8 +166,11 @@ const logged = () =>
 /** Waits until each of these attesters has made this many more probes of this epoch. */
 async function probed(epoch: number, times: number, of: readonly Program[] = attesters): Promise<void> {
   const from = of.map(({ lines }) => lines.length)
-  await until(`probes of epoch ${epoch}: ${logged()}`, 60_000, async () =>
-    of.every((a, at) => said(a, 'probed', from[at]).filter((line) => line.epoch === epoch).length >= times),
+  await until(
+    () => `probes of epoch ${epoch}: ${logged()}`,
+    60_000,
+    async () =>
+      of.every((a, at) => said(a, 'probed', from[at]).filter((line) => line.epoch === epoch).length >= times),
   )
 }
 
@@ -477,10 +484,14 @@ test('three attesters settle an epoch once, although one is killed half-way thro
   await until('all commitments', 30_000, async () => (await eventsOf(kinds.commitment, 0)).length === 3)
   expect(await eventsOf(kinds.attestation, 0)).toHaveLength(0)
   await mineTo(end + 3)
-  const told = await until(`all attestations, ${reasons()}`, 30_000, async () => {
-    const found = await eventsOf(kinds.attestation, 0)
-    return found.length === 9 && found
-  })
+  const told = await until(
+    () => `all attestations, ${reasons()}`,
+    30_000,
+    async () => {
+      const found = await eventsOf(kinds.attestation, 0)
+      return found.length === 9 && found
+    },
+  )
   await mineTo(end + 6)
   const settled = await settle(0, end + 17)
 
@@ -510,8 +521,10 @@ test('three attesters settle an epoch once, although one is killed half-way thro
 
   // Buried six blocks deep it is final for everyone, and nobody sent a second one.
   await mine(6)
-  await until(`all to be done: ${logged()}`, 30_000, async () =>
-    attesters.every((a) => said(a, 'settled').some((line) => line.epoch === 0)),
+  await until(
+    () => `all to be done: ${logged()}`,
+    30_000,
+    async () => attesters.every((a) => said(a, 'settled').some((line) => line.epoch === 0)),
   )
   expect(await eventsOf(kinds.commitment, 0)).toHaveLength(3)
   expect(attesters.flatMap((a) => said(a, 'settlement did not go through'))).toEqual([])
@@ -561,10 +574,13 @@ test('a lying proposal is co-signed by nobody, and the others settle without its
     Math.floor(Date.now() / 1_000),
   )
   expect((await relays.publish(await identity.signer.signEvent(lie))).ok).toBe(true)
-  await until(`both to refuse: ${logged()}`, 30_000, async () =>
-    honest.every((a) =>
-      said(a, 'not co-signing').some((line) => line.reason === 'another outcome than ours'),
-    ),
+  await until(
+    () => `both to refuse: ${logged()}`,
+    30_000,
+    async () =>
+      honest.every((a) =>
+        said(a, 'not co-signing').some((line) => line.reason === 'another outcome than ours'),
+      ),
   )
 
   await mineTo(end + 7)

@@ -66,7 +66,13 @@ async function advance(desk: Desk, at: EpochAt): Promise<void> {
     for (const stage of due) current = await stage(desk, { ...at, row: current })
     // An attempt failed: perhaps somebody lacks what we hold.
     if (current.final === null && attemptAt(app.schedule, row.epoch, at.burnHeight) === 1)
-      await releaseEvents(desk.db, app.id, row.epoch, [kinds.commitment, kinds.attestation])
+      await releaseEvents(
+        desk.db,
+        app.id,
+        row.epoch,
+        // Before our cut-off our attestations stay ours.
+        current.cutOffAt > 0 ? [kinds.commitment, kinds.attestation] : [kinds.commitment],
+      )
   } catch (error) {
     desk.log.error({ err: error, app: app.id, epoch: row.epoch }, 'stage failed, trying again')
   }
