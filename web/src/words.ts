@@ -1,4 +1,4 @@
-import type { AppView, EpochView, MirrorView } from '@understudy/protocol/api'
+import type { AppView, EpochDetail, EpochView, MirrorView } from '@understudy/protocol/api'
 import { decodeGeohash } from '@understudy/protocol/place'
 import { formatStx, grouped } from './money.ts'
 import { plural, spanOfBlocks } from './time.ts'
@@ -92,9 +92,19 @@ export const epochStates: Record<EpochView['state'], string> = {
   lapsed: 'Lapsed: nothing settled',
 }
 
+/** Whether the registry came to the same outcome from public evidence as the attesters signed. */
+export const recomputations: Record<EpochDetail['recomputed'], string> = {
+  same: 'The registry recomputed this outcome from the published attestations and came to the root on chain.',
+  differs:
+    'The published attestations do not lead to the root on chain: this settlement should be looked into.',
+  incomplete:
+    'The registry does not hold every attestation behind this settlement yet, so it cannot list the payments.',
+  none: 'Nothing is settled yet.',
+}
+
 /** ppm as per cent, rounded down so that 99.99 never reads as 100. */
 export function percent(ppm: number): string {
-  return `${(Math.floor(ppm / 100) / 100).toLocaleString('en')} %`
+  return `${(Math.floor(ppm / 100) / 100).toLocaleString('en')}\u00a0%`
 }
 
 /** How long the pool lasts. Days only where a block takes its ten minutes: on mainnet. */
