@@ -162,7 +162,7 @@ export async function watchNetwork(
     const epoch = epochAt(now.schedule, heights.burnHeight)
     const ends = epochEnd(now.schedule, epoch)
     if (epoch >= 0) {
-      once(`probing ${epoch} ${Math.floor((ends - heights.burnHeight) / countBlocks)}`, () => {
+      once(`probing ${epoch} ${Math.ceil((ends - heights.burnHeight) / countBlocks)}`, () => {
         void askProbes(network.attesterUrls.values()).then((counts) => {
           const { passed, failed, inconclusive } = counts
           stages.tell({
