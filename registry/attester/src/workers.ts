@@ -1,4 +1,4 @@
-import { endLease, leaseDueTargets, type Target } from './db/targets.ts'
+import { extendLeases, leaseDueTargets, type Target } from './db/targets.ts'
 import type { Observation } from './observation/observation.ts'
 import { type Observer, observe } from './observation/observe.ts'
 
@@ -7,7 +7,10 @@ export interface Workers {
   stop(): Promise<void>
 }
 
-/** Leases targets as they fall due and probes them, `concurrency` at a time. A lease outlives any probe; a crash just lets it end. */
+/**
+ * Leases targets as they fall due and probes them, `concurrency` at a time. Leases are short and renewed, so that what a killed worker
+ * held is soon somebody else's.
+ */
 export function startWorkers(
   observer: Observer,
   options: {
@@ -18,9 +21,7 @@ export function startWorkers(
   },
 ): Workers {
   const { desk } = observer
-  const running = new Set<Promise<void>>()
-  /** Targets whose observation failed, through a database that was away for instance: their lease would outlast its cause. */
-  const failed = new Set<Target>()
+  const running = new Map<Target, Promise<void>>()
   let stopped = false
   let wake: () => void = () => {}
 
@@ -28,10 +29,6 @@ export function startWorkers(
     while (!stopped) {
       const free = options.concurrency - running.size
       try {
-        for (const target of failed) {
-          await endLease(desk.db, target, desk.now() + observer.intervalMs * desk.random())
-          failed.delete(target)
-        }
         const due = free > 0 ? await leaseDueTargets(desk.db, desk.now(), free, options.leaseMs) : []
         for (const target of due) {
           const start = performance.now()
@@ -39,12 +36,12 @@ export function startWorkers(
             .then((observation) => {
               if (observation) options.onObserved(observation, performance.now() - start)
             })
-            .catch((error: unknown) => {
-              desk.log.error({ err: error, mirror: target.mirror }, 'observation failed')
-              failed.add(target)
-            })
-            .finally(() => running.delete(work))
-          running.add(work)
+            .catch((error: unknown) =>
+              // Its lease is no longer renewed: it will soon be tried again.
+              desk.log.error({ err: error, mirror: target.mirror }, 'observation failed'),
+            )
+            .finally(() => running.delete(target))
+          running.set(target, work)
         }
       } catch (error) {
         desk.log.error({ err: error }, 'no targets could be leased')
@@ -56,13 +53,20 @@ export function startWorkers(
     }
   }
 
+  const renewing = setInterval(() => {
+    void extendLeases(desk.db, [...running.keys()], desk.now() + options.leaseMs).catch((error: unknown) =>
+      desk.log.warn({ err: error }, 'leases could not be renewed'),
+    )
+  }, options.leaseMs / 3)
+
   const working = work()
   return {
     async stop() {
       stopped = true
       wake()
       await working
-      await Promise.all(running)
+      await Promise.all(running.values())
+      clearInterval(renewing)
     },
   }
 }

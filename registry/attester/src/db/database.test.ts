@@ -16,7 +16,7 @@ import {
   newestOfApp,
   releaseEvents,
 } from './events.ts'
-import { endLease, leaseDueTargets, setTargets } from './targets.ts'
+import { endLease, extendLeases, leaseDueTargets, setTargets } from './targets.ts'
 
 let dir: string
 let postgres: Postgres
@@ -52,7 +52,9 @@ test('two workers never lease the same target, and a lease that was lost comes b
   expect(ids.length + rest.length).toBe(20)
   expect(await leaseDueTargets(db, 1_400, 50, 500)).toEqual([])
   await endLease(db, { ...done!, address: '192.0.2.1', lowestMicros: 900 }, 9_000)
-  const again = await leaseDueTargets(db, 1_600, 50, 500)
+  await extendLeases(db, leased.flat(), 1_700)
+  expect(await leaseDueTargets(db, 1_600, 50, 500)).toEqual([])
+  const again = await leaseDueTargets(db, 1_700, 50, 500)
   expect(again).toHaveLength(19)
   await setTargets(db, 'leases', [done!.mirror], () => 0)
   const [kept] = await leaseDueTargets(db, 9_000, 50, 500)
