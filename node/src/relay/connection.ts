@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import type { Duplex } from 'node:stream'
-import { type NostrEvent, type Parsed, parseEvent } from '@understudy/protocol/event'
+import { type Parsed, parseEvent } from '@understudy/protocol/event'
 import type { Filter } from '@understudy/relays/filter'
 import type { RawData, WebSocket } from 'ws'
 import type { Access } from './access.ts'
@@ -45,8 +45,8 @@ export interface Connection {
 
 interface NegentropySession {
   readonly session: Session
-  /** Ends it when the peer stays silent. */
-  deadline: ReturnType<typeof setTimeout>
+  /** Ends it when the peer stays silent; none while it is our turn. */
+  deadline: ReturnType<typeof setTimeout> | undefined
   busy: boolean
 }
 
@@ -73,7 +73,7 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
   let reading = Promise.resolve()
 
   /** Everything that is sent in one turn leaves in one write. */
-  function send(frame: string, sent?: () => void) {
+  function send(frame: string | Buffer, sent?: () => void) {
     if (ws.readyState !== ws.OPEN) return sent?.()
     if (ws.bufferedAmount > limits.buffered) {
       drop('does not read')
@@ -87,7 +87,7 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
         socket.uncork()
       })
     }
-    ws.send(frame, sent)
+    ws.send(frame, { binary: false }, sent)
   }
 
   function drop(reason: string): void {
@@ -181,7 +181,7 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
     const opened = parts.reconciliation.open(filter.value, message)
     if (!opened) return refuseSession(id, 'blocked: too many sessions')
     const { session, first } = opened
-    const entry = { session, deadline: setTimeout(expire, limits.sessionMs, id), busy: true }
+    const entry: NegentropySession = { session, deadline: undefined, busy: true }
     sessions.set(id, entry)
     void first.then((answered) => answerSession(id, entry, answered))
   }
@@ -191,13 +191,14 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
     if (!entry) return refuseSession(id, 'closed: no such session')
     if (entry.busy) return refuseSession(id, 'invalid: a message before the last was answered')
     entry.busy = true
-    entry.deadline.refresh()
+    clearTimeout(entry.deadline)
     void entry.session.answer(message).then((answered) => answerSession(id, entry, answered))
   }
 
   function answerSession(id: string, entry: NegentropySession, answered: ReconciliationAnswer) {
     if (sessions.get(id) !== entry) return
     entry.busy = false
+    entry.deadline = setTimeout(expire, limits.sessionMs, id)
     if (!answered.ok) return refuseSession(id, answered.reason)
     const hex = Buffer.from(answered.reply ?? []).toString('hex')
     send(`["NEG-MSG",${JSON.stringify(id)},"${hex}"]`)
@@ -230,7 +231,12 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
     const subscription: LiveSubscription = {
       filters,
       open: true,
-      deliver: (_event: NostrEvent, json: string) => send(`${prefix}${json}]`),
+      deliver(_event, json, frames) {
+        // Thousands who chose the same id share the bytes.
+        const frame = frames.get(prefix) ?? Buffer.from(`${prefix}${json}]`)
+        frames.set(prefix, frame)
+        send(frame)
+      },
     }
     live.set(id, subscription)
     parts.open.subscriptions++

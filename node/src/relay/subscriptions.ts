@@ -4,8 +4,8 @@ import { type Filter, matchFilters } from '@understudy/relays/filter'
 /** Somebody who waits for live events. */
 export interface Subscription {
   readonly filters: readonly Filter[]
-  /** `json`: the event, serialised once for all. */
-  deliver(event: NostrEvent, json: string): void
+  /** `json`: the event, serialised once for all. `frames`: those made of it so far, by what they begin with. */
+  deliver(event: NostrEvent, json: string, frames: Map<string, Buffer>): void
 }
 
 /** Live subscriptions, found by kind, so that an event is held against few of them. */
@@ -42,9 +42,10 @@ export function createSubscriptions(): Subscriptions {
       }
     },
     publish(event, json) {
+      const frames = new Map<string, Buffer>()
       // Copied, because whoever is too slow is removed while we deliver.
       for (const subscription of [...(byKind.get(event.kind) ?? []), ...ofAnyKind])
-        if (matchFilters(subscription.filters, event)) subscription.deliver(event, json)
+        if (matchFilters(subscription.filters, event)) subscription.deliver(event, json, frames)
     },
   }
 }
