@@ -1,6 +1,7 @@
 import { type CommandDef, defineCommand, renderUsage, runCommand } from 'citty'
 import type { Io } from './command.ts'
 import { appRegister } from './commands/app/register.ts'
+import { backup, restore } from './commands/backup.ts'
 import { claimPayouts } from './commands/claim.ts'
 import { fundPool } from './commands/fund.ts'
 import { keysNew } from './commands/keys/new.ts'
@@ -36,6 +37,8 @@ const commandsOf = (io: Io): CommandDef =>
         new: keysNew(io) as CommandDef,
         show: keysShow(io) as CommandDef,
       }),
+      backup: backup(io) as CommandDef,
+      restore: restore(io) as CommandDef,
       node: run('node'),
       attester: run('attester'),
       api: run('api'),
