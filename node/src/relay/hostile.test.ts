@@ -58,7 +58,7 @@ test(
   'frames made to hurt never stop the relay, nothing forged is kept, and a genuine event always gets in',
   async () => {
     const { url, relay, stop } = await startRelay({
-      limits: { strikes: perConnection * 2, allEventBurst: 1e9 },
+      limits: { strikes: perConnection * 2, allEventBurst: 1e9, requestBurst: 1e9 },
     })
     cleanups.push(stop)
     const before = process.memoryUsage().rss
