@@ -1,7 +1,13 @@
 ;; reward-pool: the money that pays mirrors, what was settled, and what was paid.
 ;;
-;; Holds the deposits of all apps, each app's in its own account. Anyone may fund; anyone who holds M of N attester signatures may
-;; settle an epoch; anyone may claim for a recipient, who alone is paid. No other way leads out, and nobody has a privilege.
+;; Holds the deposits of all apps, each app's in its own account. Anyone may fund, and leave with what is left; anyone who holds M of N
+;; attester signatures may settle an epoch; anyone may claim for a recipient, who alone is paid. No other way leads out. A maintainer may
+;; void the first settlement of an epoch before it is payable, which returns the money to the account; nobody has another privilege.
+;;
+;; A deposit is shares of the funders' part of the free money. Shares are minted and redeemed only while the app is quiet: every epoch that
+;; ended is final, so no money that is set aside can return and be bought or left behind. At other times a deposit waits, uncounted.
+;; What nobody's share stands for (unclaimed payments, what a spent generation left over) is the common part: it is spent first, and leaves
+;; only as pay. So a share never rises in value but by the rounding of others' deposits and exits, each below 1 uSTX.
 ;;
 ;; Units: money in uSTX, heights in burn blocks unless they say Stacks blocks.
 
@@ -29,12 +35,30 @@
 (define-constant ERR_RECIPIENT (err u319))
 (define-constant ERR_CLAIMED (err u320))
 (define-constant ERR_OVER_ALLOCATED (err u321))
+(define-constant ERR_NOT_QUIET (err u322))
+(define-constant ERR_NOTHING_PARKED (err u323))
+(define-constant ERR_SHARES (err u324))
+(define-constant ERR_NOT_REQUESTED (err u325))
+(define-constant ERR_NOT_READY (err u326))
+(define-constant ERR_NOT_MAINTAINER (err u327))
+(define-constant ERR_PAYABLE (err u328))
+(define-constant ERR_CLAIMABLE (err u329))
+(define-constant ERR_SWEPT (err u330))
+(define-constant ERR_MIRROR (err u331))
 
 ;; ---------------------------------------------------------------- constants
 
 (define-constant NO_ROOT 0x0000000000000000000000000000000000000000000000000000000000000000)
 (define-constant LEAF 0x00)
 (define-constant NODE 0x01)
+;; A generation of shares closes once one is worth less than a millionth of a uSTX.
+(define-constant MILLION u1000000)
+;; Far above all STX that will exist; far enough below 2^128 for a product of shares and money.
+(define-constant MAX_AMOUNT u10000000000000000)
+;; Mirror ids are far below; what a quorum signs should still be readable by every log reader.
+(define-constant MAX_MIRROR u1000000000)
+;; Epochs between a request to leave and the exit.
+(define-constant EXIT_EPOCHS u2)
 ;; "SIP018"
 (define-constant STRUCTURED_DATA 0x534950303138)
 (define-constant DOMAIN (sha256 (unwrap-panic (to-consensus-buff? {
@@ -45,52 +69,78 @@
 
 ;; ---------------------------------------------------------------- state
 
-;; Invariant 1: deposited = free + owed + paid, for every app.
-;; Invariant 2: the contract's balance is at least the sum of free + owed of all apps.
+;; Invariant 1: deposited = free + parked + owed + paid + refunded, for every app.
+;; Invariant 2: the contract's balance is at least the sum of free + parked + owed of all apps.
+;; Invariant 3: common <= free; the funders' part, free - common, is at most shares, and 0 where there are none.
+;; Invariant 4: free falls by settlements and, while quiet, by exits only: between the end of an epoch and its settlement or lapse it cannot.
+;; Invariant 5: generations only grow, and only while quiet.
 (define-map pools
   (buff 32)
   {
     deposited: uint, ;; ever put in
     free: uint, ;; not yet allocated
+    common: uint, ;; the part of it that no share stands for
+    parked: uint, ;; deposits that wait for a quiet moment
     owed: uint, ;; allocated, not yet paid
     paid: uint, ;; ever paid out
-    shares: uint, ;; ever minted
+    refunded: uint, ;; ever taken out by funders
+    shares: uint, ;; of the generation
+    generation: uint,
+    final-burn: uint, ;; burn height from which every settlement is payable
+    final-height: uint, ;; Stacks height from which every settlement is payable
   }
 )
 
-;; Invariant 3: the shares of an app's funders add up to the shares of its pool. One share per uSTX.
+;; Invariant 6: the shares of the app's funders in its generation add up to the shares of its pool.
+;; Invariant 7: a funder's shares fall by its own exit only; a generation that is over is worth nothing.
 (define-map shares
-  { app: (buff 32), funder: principal }
+  { app: (buff 32), generation: uint, funder: principal }
   uint
 )
 
-;; Invariant 4: at most one settlement per app and epoch, with allocated <= budget and <= free as it was then.
-;; Invariant 5: paid <= allocated, and owed of the pool = the sum of allocated - paid of its settlements.
-;; Invariant 6: allocated = 0, count = 0 and root = 32 zero bytes hold together or not at all.
+;; Invariant 8: the amounts of an app add up to parked of its pool.
+(define-map parked
+  { app: (buff 32), funder: principal }
+  { amount: uint, version: uint, min-shares: uint }
+)
+
+;; A funder's wish to leave with so many shares, from an epoch on.
+(define-map exits
+  { app: (buff 32), funder: principal }
+  { generation: uint, shares: uint, ready: uint }
+)
+
+;; Invariant 9: at most one live settlement per app and epoch, with allocated <= budget and <= free as it was then.
+;; Invariant 10: paid <= allocated, and owed of the pool = the sum of allocated - paid of its live settlements that were not swept.
+;; Invariant 11: allocated = 0, count = 0 and root = 32 zero bytes hold together or not at all.
+;; Invariant 12: a settlement is voided before it is payable or never; one that was paid from never is.
 (define-map settlements
   { app: (buff 32), epoch: uint }
   {
+    live: bool, ;; false once voided
     round: uint, ;; how many settlements of this epoch were voided before
     version: uint, ;; the rules row
     inputs: (buff 32),
     root: (buff 32),
     allocated: uint,
+    common: uint, ;; how much of it came from the common part
     count: uint, ;; leaves under the root
     signers: (list 19 bool), ;; by position in the keys of the rules row
     burn: uint, ;; burn height of the settlement
     height: uint, ;; Stacks height of the settlement
     challenge: uint, ;; both must have grown by it before anything is paid
     paid: uint,
+    swept: bool, ;; what was unclaimed has returned
   }
 )
 
-;; Invariant 7: a leaf that is in this map was paid exactly once.
+;; Invariant 13: a leaf that is in this map was paid exactly once.
 (define-map claims
   { app: (buff 32), epoch: uint, round: uint, index: uint }
   bool
 )
 
-;; Invariant 8: the n-th event of an app has seq n and head = sha256(previous head, sha256(consensus bytes of the event without head)).
+;; Invariant 14: the n-th event of an app has seq n and head = sha256(previous head, sha256(consensus bytes of the event without head)).
 (define-map logs
   (buff 32)
   { seq: uint, head: (buff 32) }
@@ -100,17 +150,60 @@
 
 ;; How much money does this app have?
 (define-read-only (get-pool (app (buff 32)))
-  (default-to { deposited: u0, free: u0, owed: u0, paid: u0, shares: u0 } (map-get? pools app))
+  (default-to {
+    deposited: u0,
+    free: u0,
+    common: u0,
+    parked: u0,
+    owed: u0,
+    paid: u0,
+    refunded: u0,
+    shares: u0,
+    generation: u0,
+    final-burn: u0,
+    final-height: u0,
+  }
+    (map-get? pools app)
+  )
 )
 
-;; How much of it did this funder bring?
+;; How many shares of the generation that runs does this funder hold?
 (define-read-only (get-shares (app (buff 32)) (funder principal))
-  (default-to u0 (map-get? shares { app: app, funder: funder }))
+  (shares-in app (get generation (get-pool app)) funder)
 )
 
-;; How was this epoch settled?
+;; Which deposit of this funder waits?
+(define-read-only (get-parked (app (buff 32)) (funder principal))
+  (map-get? parked { app: app, funder: funder })
+)
+
+;; With how many shares does this funder want to leave, and from which epoch on?
+(define-read-only (get-exit (app (buff 32)) (funder principal))
+  (map-get? exits { app: app, funder: funder })
+)
+
+;; Is every epoch of this app that ended final? Only then are shares minted and redeemed.
+(define-read-only (is-quiet (app (buff 32)))
+  (match (contract-call? .attester-quorum clock app)
+    now (quiet app (get epoch now) (get closes now) (get-pool app))
+    false
+  )
+)
+
+;; How is this epoch settled?
 (define-read-only (get-settlement (app (buff 32)) (epoch uint))
-  (map-get? settlements { app: app, epoch: epoch })
+  (match (map-get? settlements { app: app, epoch: epoch })
+    row (if (get live row) (some row) none)
+    none
+  )
+)
+
+;; In which round would it settle next: how many of its settlements were voided?
+(define-read-only (get-round (app (buff 32)) (epoch uint))
+  (match (map-get? settlements { app: app, epoch: epoch })
+    row (if (get live row) (get round row) (+ (get round row) u1))
+    u0
+  )
 )
 
 ;; Was this leaf paid?
@@ -121,7 +214,7 @@
 ;; May its leaves be claimed? Burn and Stacks height must both have grown: a burn view that stalls skips no challenge.
 (define-read-only (is-payable (app (buff 32)) (epoch uint))
   (match (map-get? settlements { app: app, epoch: epoch })
-    row (is-past (get burn row) (get height row) (get challenge row))
+    row (and (get live row) (is-past (get burn row) (get height row) (get challenge row)))
     false
   )
 )
@@ -171,40 +264,142 @@
 
 ;; ---------------------------------------------------------------- public
 
-;; Deposits for an app whose newest rules the funder names, so that nobody funds rules that they have not read.
+;; Deposits for an app whose newest rules the funder names, so that nobody funds rules that they have not read. Returns the shares minted:
+;; none while epochs are being settled, when the deposit waits until someone activates it.
 (define-public (fund (app (buff 32)) (amount uint) (rules-version uint) (min-shares uint))
   (let (
-      (row (unwrap! (contract-call? .attester-quorum get-app app) ERR_UNKNOWN_APP))
+      (now (unwrap! (contract-call? .attester-quorum clock app) ERR_UNKNOWN_APP))
       (pool (get-pool app))
-      (minted amount)
-      (event {
-        topic: "funded",
-        app: app,
-        seq: (next-seq app),
-        burn: burn-block-height,
-        height: stacks-block-height,
-        funder: tx-sender,
-        amount: amount,
-        shares: minted,
-        version: rules-version,
-      })
+      (counted (merge pool { deposited: (+ (get deposited pool) (least amount MAX_AMOUNT)) }))
     )
-    (asserts! (is-eq rules-version (get version row)) ERR_RULES_VERSION)
-    (asserts! (> amount u0) ERR_AMOUNT)
-    (asserts! (>= minted min-shares) ERR_MIN_SHARES)
+    (asserts! (is-eq rules-version (get version now)) ERR_RULES_VERSION)
+    (asserts! (and (> amount u0) (<= amount MAX_AMOUNT)) ERR_AMOUNT)
     (try! (stx-transfer? amount tx-sender current-contract))
-    (map-set pools app (merge pool {
-      deposited: (+ (get deposited pool) amount),
-      free: (+ (get free pool) amount),
-      shares: (+ (get shares pool) minted),
-    }))
-    (map-set shares { app: app, funder: tx-sender } (+ (get-shares app tx-sender) minted))
-    (print (merge event { head: (link app (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
-    (ok minted)
+    (if (quiet app (get epoch now) (get closes now) pool)
+      (mint app tx-sender amount rules-version min-shares false counted)
+      (park app tx-sender amount rules-version min-shares counted)
+    )
   )
 )
 
-;; Settles an ended epoch as M of its N attesters signed it, and sets the money aside.
+;; Mints the shares of a deposit that waited, whoever sends this. Its funder must have accepted the rules that are newest now.
+(define-public (activate (app (buff 32)) (funder principal))
+  (let (
+      (now (unwrap! (contract-call? .attester-quorum clock app) ERR_UNKNOWN_APP))
+      (deposit (unwrap! (map-get? parked { app: app, funder: funder }) ERR_NOTHING_PARKED))
+      (amount (get amount deposit))
+      (pool (get-pool app))
+    )
+    (asserts! (quiet app (get epoch now) (get closes now) pool) ERR_NOT_QUIET)
+    (asserts! (is-eq (get version deposit) (get version now)) ERR_RULES_VERSION)
+    (map-delete parked { app: app, funder: funder })
+    (mint app funder amount (get version deposit) (get min-shares deposit) true
+      (merge pool { parked: (- (get parked pool) amount) })
+    )
+  )
+)
+
+;; Takes a deposit back that waits, at any time.
+(define-public (take-back (app (buff 32)))
+  (let (
+      (funder contract-caller)
+      (amount (get amount (unwrap! (map-get? parked { app: app, funder: funder }) ERR_NOTHING_PARKED)))
+      (pool (get-pool app))
+      (log (get-log app))
+      (event {
+        topic: "deposit-returned",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        funder: funder,
+        amount: amount,
+      })
+    )
+    (map-delete parked { app: app, funder: funder })
+    (map-set pools app (merge pool {
+      parked: (- (get parked pool) amount),
+      refunded: (+ (get refunded pool) amount),
+    }))
+    (try! (as-contract? ((with-stx amount)) (try! (stx-transfer? amount current-contract funder))))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok amount)
+  )
+)
+
+;; Asks to leave with these shares, two epochs later. They stay at stake until then. Replaces what was asked before; 0 takes it back.
+(define-public (request-exit (app (buff 32)) (amount uint))
+  (let (
+      (funder contract-caller)
+      (now (unwrap! (contract-call? .attester-quorum clock app) ERR_UNKNOWN_APP))
+      (generation (get generation (get-pool app)))
+      (exit-row { generation: generation, shares: amount, ready: (+ (get epoch now) EXIT_EPOCHS) })
+      (log (get-log app))
+      (event (merge exit-row {
+        topic: "exit-requested",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        funder: funder,
+      }))
+    )
+    (asserts! (<= amount (shares-in app generation funder)) ERR_SHARES)
+    (map-set exits { app: app, funder: funder } exit-row)
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok (get ready exit-row))
+  )
+)
+
+;; Leaves with the shares that were asked for and gets their part of the funders' money, rounded down.
+(define-public (exit (app (buff 32)))
+  (let (
+      (funder contract-caller)
+      (now (unwrap! (contract-call? .attester-quorum clock app) ERR_UNKNOWN_APP))
+      (wish (unwrap! (map-get? exits { app: app, funder: funder }) ERR_NOT_REQUESTED))
+      (pool (get-pool app))
+      (generation (get generation pool))
+      (burned (get shares wish))
+      (held (shares-in app generation funder))
+      (amount (if (is-eq burned u0)
+        u0
+        (/ (* burned (- (get free pool) (get common pool))) (get shares pool))
+      ))
+      (log (get-log app))
+      (event {
+        topic: "exited",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        funder: funder,
+        generation: generation,
+        shares: burned,
+        amount: amount,
+      })
+    )
+    (asserts! (and (> burned u0) (is-eq (get generation wish) generation)) ERR_NOT_REQUESTED)
+    (asserts! (>= (get epoch now) (get ready wish)) ERR_NOT_READY)
+    (asserts! (quiet app (get epoch now) (get closes now) pool) ERR_NOT_QUIET)
+    (map-delete exits { app: app, funder: funder })
+    (map-set shares { app: app, generation: generation, funder: funder } (- held burned))
+    (map-set pools app (merge pool {
+      free: (- (get free pool) amount),
+      refunded: (+ (get refunded pool) amount),
+      shares: (- (get shares pool) burned),
+    }))
+    ;; What is left of a spent pool may be nothing; Clarity sends no transfer of 0.
+    (and
+      (> amount u0)
+      (try! (as-contract? ((with-stx amount)) (try! (stx-transfer? amount current-contract funder))))
+    )
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok amount)
+  )
+)
+
+;; Settles an ended epoch as M of its N attesters signed it, and sets the money aside. A round counts the voided settlements of the epoch;
+;; later rounds have two challenges more time than the first.
 (define-public (settle
     (app (buff 32))
     (epoch uint)
@@ -217,38 +412,42 @@
   )
   (let (
       (row (unwrap! (contract-call? .attester-quorum rules-at app epoch) ERR_UNKNOWN_EPOCH))
-      (end (unwrap! (contract-call? .attester-quorum epoch-end app epoch) ERR_UNKNOWN_EPOCH))
       (terms (get terms row))
+      (end (get end row))
       (keys (get keys terms))
       (challenge (get challenge terms))
       (pool (get-pool app))
-      (signers (contract-call? .attester-quorum signers
-        (settlement-hash app epoch round inputs root allocated count) keys signatures
-      ))
+      (last (map-get? settlements { app: app, epoch: epoch }))
+      (signers (signers-of (settlement-hash app epoch round inputs root allocated count) keys signatures))
+      (given (len (filter is-true signers)))
       (settlement {
         round: round,
         version: (get version row),
         inputs: inputs,
         root: root,
         allocated: allocated,
+        common: (least allocated (get common pool)),
         count: count,
         signers: signers,
         challenge: challenge,
       })
+      (log (get-log app))
       (event (merge settlement {
         topic: "settled",
         app: app,
-        seq: (next-seq app),
+        seq: (+ (get seq log) u1),
         burn: burn-block-height,
         height: stacks-block-height,
         epoch: epoch,
       }))
     )
-    ;; A round counts the voided settlements of an epoch. No settlement can be voided yet, so there is only the first.
-    (asserts! (is-eq round u0) ERR_ROUND)
+    (asserts! (not (match last settled (get live settled) false)) ERR_SETTLED)
+    (asserts! (is-eq round (match last voided (+ (get round voided) u1) u0)) ERR_ROUND)
     (asserts! (>= burn-block-height end) ERR_TOO_EARLY)
-    (asserts! (< burn-block-height (- (+ end (get window terms)) (* u2 challenge))) ERR_TOO_LATE)
-    (asserts! (is-none (map-get? settlements { app: app, epoch: epoch })) ERR_SETTLED)
+    (asserts!
+      (< burn-block-height (- (+ end (get window terms)) (if (is-eq round u0) (* u2 challenge) u0)))
+      ERR_TOO_LATE
+    )
     (asserts! (is-eq (len inputs) u32) ERR_INPUTS)
     (asserts! (is-outcome root allocated count) ERR_OUTCOME)
     (asserts! (<= allocated (get budget terms)) ERR_OVER_BUDGET)
@@ -257,23 +456,44 @@
     (asserts!
       (and
         (<= (len signatures) (len keys))
-        (is-eq (len (filter is-given signatures)) (len (filter is-true signers)))
+        (is-eq (len (filter is-given signatures)) given)
       )
       ERR_SIGNATURES
     )
-    (asserts!
-      (>= (len (filter is-true signers)) (contract-call? .attester-quorum threshold (len keys)))
-      ERR_QUORUM
-    )
-    (map-set settlements { app: app, epoch: epoch }
-      (merge settlement { burn: burn-block-height, height: stacks-block-height, paid: u0 })
-    )
+    (asserts! (>= given (/ (+ (len keys) u1) u2)) ERR_QUORUM)
+    (map-set settlements { app: app, epoch: epoch } (merge settlement {
+      live: true,
+      burn: burn-block-height,
+      height: stacks-block-height,
+      paid: u0,
+      swept: false,
+    }))
     (map-set pools app (merge pool {
       free: (- (get free pool) allocated),
+      common: (- (get common pool) (get common settlement)),
       owed: (+ (get owed pool) allocated),
+      final-burn: (greatest (get final-burn pool) (+ burn-block-height challenge)),
+      final-height: (greatest (get final-height pool) (+ stacks-block-height challenge)),
     }))
-    (print (merge event { head: (link app (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok true)
+  )
+)
+
+;; Voids the first settlement of an epoch before it is payable; the maintainer only, and only the first. The money returns, and the
+;; attesters may settle again.
+(define-public (veto (app (buff 32)) (epoch uint))
+  (let (
+      (now (unwrap! (contract-call? .attester-quorum clock app) ERR_UNKNOWN_APP))
+      (settlement (unwrap! (get-settlement app epoch) ERR_NOT_SETTLED))
+    )
+    (asserts! (is-eq contract-caller (get maintainer now)) ERR_NOT_MAINTAINER)
+    (asserts! (is-eq (get round settlement) u0) ERR_ROUND)
+    (asserts!
+      (not (is-past (get burn settlement) (get height settlement) (get challenge settlement)))
+      ERR_PAYABLE
+    )
+    (ok (void app epoch))
   )
 )
 
@@ -285,16 +505,17 @@
     (proof (list 24 { hash: (buff 32), left: bool }))
   )
   (let (
-      (settlement (unwrap! (map-get? settlements { app: app, epoch: epoch }) ERR_NOT_SETTLED))
+      (settlement (unwrap! (get-settlement app epoch) ERR_NOT_SETTLED))
       (pool (get-pool app))
       (round (get round settlement))
       (amount (get amount leaf))
       (recipient (get recipient leaf))
-      (paid (+ (get paid settlement) amount))
+      (paid (+ (get paid settlement) (least amount MAX_AMOUNT)))
+      (log (get-log app))
       (event (merge leaf {
         topic: "claimed",
         app: app,
-        seq: (next-seq app),
+        seq: (+ (get seq log) u1),
         burn: burn-block-height,
         height: stacks-block-height,
         epoch: epoch,
@@ -305,8 +526,10 @@
       (is-past (get burn settlement) (get height settlement) (get challenge settlement))
       ERR_NOT_PAYABLE
     )
+    (asserts! (not (get swept settlement)) ERR_SWEPT)
     (asserts! (< (get index leaf) (get count settlement)) ERR_INDEX)
     (asserts! (is-eq (root-of leaf proof) (get root settlement)) ERR_PROOF)
+    (asserts! (<= (get mirror leaf) MAX_MIRROR) ERR_MIRROR)
     (asserts! (and (is-standard recipient) (not (is-eq recipient current-contract))) ERR_RECIPIENT)
     (asserts!
       (map-insert claims { app: app, epoch: epoch, round: round, index: (get index leaf) } true)
@@ -319,12 +542,259 @@
       paid: (+ (get paid pool) amount),
     }))
     (try! (as-contract? ((with-stx amount)) (try! (stx-transfer? amount current-contract recipient))))
-    (print (merge event { head: (link app (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok amount)
+  )
+)
+
+;; Returns what nobody claimed of an epoch in its claim period, whoever sends this. It pays later epochs, and no funder.
+(define-public (sweep (app (buff 32)) (epoch uint))
+  (let (
+      (settlement (unwrap! (get-settlement app epoch) ERR_NOT_SETTLED))
+      (rules (unwrap!
+        (contract-call? .attester-quorum get-rules app (get version settlement))
+        ERR_UNKNOWN_EPOCH
+      ))
+      (pool (get-pool app))
+      (amount (- (get allocated settlement) (get paid settlement)))
+      (log (get-log app))
+      (event {
+        topic: "swept",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        epoch: epoch,
+        amount: amount,
+      })
+    )
+    (asserts! (not (get swept settlement)) ERR_SWEPT)
+    (asserts!
+      (and
+        (is-past (get burn settlement) (get height settlement) (get challenge settlement))
+        (>= burn-block-height
+          (+ (get burn settlement) (get challenge settlement) (get claim-period (get terms rules)))
+        )
+      )
+      ERR_CLAIMABLE
+    )
+    (map-set settlements { app: app, epoch: epoch } (merge settlement { swept: true }))
+    (map-set pools app (merge pool {
+      free: (+ (get free pool) amount),
+      common: (+ (get common pool) amount),
+      owed: (- (get owed pool) amount),
+    }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok amount)
   )
 )
 
 ;; ---------------------------------------------------------------- private
+
+;; Is every ended epoch final? `closes` is when the last one can no longer be settled; earlier ones cannot any more, since a window is at most
+;; half an epoch. What was settled must be payable, all of it: while no Stacks blocks come, that takes longer than an epoch.
+(define-private (quiet
+    (app (buff 32))
+    (epoch uint)
+    (closes uint)
+    (pool {
+      deposited: uint,
+      free: uint,
+      common: uint,
+      parked: uint,
+      owed: uint,
+      paid: uint,
+      refunded: uint,
+      shares: uint,
+      generation: uint,
+      final-burn: uint,
+      final-height: uint,
+    })
+  )
+  (and
+    (>= burn-block-height (get final-burn pool))
+    (>= stacks-block-height (get final-height pool))
+    (or
+      (>= burn-block-height closes)
+      (is-some (get-settlement app (- epoch u1)))
+    )
+  )
+)
+
+;; Mints the shares of a deposit that `pool` counts already in `deposited` and no longer in `parked`. A generation of which a share is worth
+;; less than a millionth of a uSTX is over: what is left of it becomes common.
+(define-private (mint
+    (app (buff 32))
+    (funder principal)
+    (amount uint)
+    (version uint)
+    (min-shares uint)
+    (waited bool)
+    (pool {
+      deposited: uint,
+      free: uint,
+      common: uint,
+      parked: uint,
+      owed: uint,
+      paid: uint,
+      refunded: uint,
+      shares: uint,
+      generation: uint,
+      final-burn: uint,
+      final-height: uint,
+    })
+  )
+  (let (
+      (total (get shares pool))
+      (owned (- (get free pool) (get common pool)))
+      (over (< (* owned MILLION) total))
+      (minted (if (or over (is-eq total u0)) amount (/ (* amount total) owned)))
+      (generation (if over (+ (get generation pool) u1) (get generation pool)))
+      (log (get-log app))
+      (event {
+        topic: "funded",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        funder: funder,
+        amount: amount,
+        shares: minted,
+        generation: generation,
+        version: version,
+        waited: waited,
+      })
+    )
+    (asserts! (>= minted min-shares) ERR_MIN_SHARES)
+    (map-set pools app (merge pool {
+      free: (+ (get free pool) amount),
+      common: (if over (get free pool) (get common pool)),
+      shares: (if over minted (+ total minted)),
+      generation: generation,
+    }))
+    (map-set shares { app: app, generation: generation, funder: funder }
+      (+ (shares-in app generation funder) minted)
+    )
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok minted)
+  )
+)
+
+;; Keeps a deposit until a quiet moment, with what its funder parked before.
+(define-private (park
+    (app (buff 32))
+    (funder principal)
+    (amount uint)
+    (version uint)
+    (min-shares uint)
+    (pool {
+      deposited: uint,
+      free: uint,
+      common: uint,
+      parked: uint,
+      owed: uint,
+      paid: uint,
+      refunded: uint,
+      shares: uint,
+      generation: uint,
+      final-burn: uint,
+      final-height: uint,
+    })
+  )
+  (let (
+      (before (default-to { amount: u0, version: version, min-shares: u0 }
+        (map-get? parked { app: app, funder: funder })
+      ))
+      (log (get-log app))
+      (event {
+        topic: "deposit-parked",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        funder: funder,
+        amount: amount,
+        version: version,
+        min-shares: min-shares,
+      })
+    )
+    (asserts! (<= min-shares MAX_AMOUNT) ERR_MIN_SHARES)
+    (map-set parked { app: app, funder: funder } {
+      amount: (+ (get amount before) amount),
+      version: version,
+      min-shares: (+ (get min-shares before) min-shares),
+    })
+    (map-set pools app (merge pool { parked: (+ (get parked pool) amount) }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok u0)
+  )
+)
+
+;; Takes a live settlement back that is not payable yet, and returns the money to the parts that it came from.
+(define-private (void (app (buff 32)) (epoch uint))
+  (match (map-get? settlements { app: app, epoch: epoch })
+    settlement (let (
+        (pool (get-pool app))
+        (allocated (get allocated settlement))
+        (log (get-log app))
+        (event {
+          topic: "voided",
+          app: app,
+          seq: (+ (get seq log) u1),
+          burn: burn-block-height,
+          height: stacks-block-height,
+          epoch: epoch,
+          round: (get round settlement),
+        })
+      )
+      (map-set settlements { app: app, epoch: epoch } (merge settlement { live: false }))
+      (map-set pools app (merge pool {
+        free: (+ (get free pool) allocated),
+        common: (+ (get common pool) (get common settlement)),
+        owed: (- (get owed pool) allocated),
+      }))
+      (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+      true
+    )
+    false
+  )
+)
+
+(define-private (shares-in (app (buff 32)) (generation uint) (funder principal))
+  (default-to u0 (map-get? shares { app: app, generation: generation, funder: funder }))
+)
+
+(define-private (least (a uint) (b uint))
+  (if (< a b) a b)
+)
+
+(define-private (greatest (a uint) (b uint))
+  (if (> a b) a b)
+)
+
+;; Which keys signed this hash? Signatures are positional: the i-th must be that of the i-th key.
+(define-private (signers-of
+    (hash (buff 32))
+    (keys (list 19 (buff 33)))
+    (signatures (list 19 (optional (buff 65))))
+  )
+  ;; A function given to `map` sees nothing but its elements, so the hash is handed to it once per key. Clarity refuses to map over an
+  ;; empty list together with others.
+  (if (is-eq (len signatures) u0)
+    (list)
+    (map signed keys signatures (list
+      hash hash hash hash hash hash hash hash hash hash
+      hash hash hash hash hash hash hash hash hash
+    ))
+  )
+)
+
+(define-private (signed (key (buff 33)) (signature (optional (buff 65))) (hash (buff 32)))
+  (match signature
+    rsv (is-eq (secp256k1-recover? hash rsv) (ok key))
+    false
+  )
+)
 
 ;; Have burn height and Stacks height both grown by the challenge?
 (define-private (is-past (burn uint) (height uint) (challenge uint))
@@ -355,20 +825,13 @@
   (is-some signature)
 )
 
-(define-private (is-true (signed bool))
-  signed
+(define-private (is-true (value bool))
+  value
 )
 
-(define-private (next-seq (app (buff 32)))
-  (+ (get seq (get-log app)) u1)
-)
-
-;; Appends the hash of an event to the app's log and returns the new head.
-(define-private (link (app (buff 32)) (event (buff 32)))
-  (let (
-      (log (get-log app))
-      (head (sha256 (concat (get head log) event)))
-    )
+;; Appends the hash of an event to the app's log, as it was read, and returns the new head.
+(define-private (link (app (buff 32)) (log { seq: uint, head: (buff 32) }) (event (buff 32)))
+  (let ((head (sha256 (concat (get head log) event))))
     (map-set logs app { seq: (+ (get seq log) u1), head: head })
     head
   )

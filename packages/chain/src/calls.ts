@@ -33,6 +33,26 @@ function sends(address: string, amount: bigint, condition: 'eq' | 'lte' = 'eq'):
   return { type: 'stx-postcondition', address, condition, amount }
 }
 
+function termsTuple(terms: Terms): ClarityValue {
+  return Cl.tuple({
+    budget: Cl.uint(terms.budget),
+    keys: Cl.list(terms.keys.map(hexBuffer)),
+    places: Cl.uint(terms.places),
+    levels: Cl.list(terms.levels.map(Cl.stringAscii)),
+    floor: Cl.uint(terms.floor),
+    'domain-bond': Cl.uint(terms.domainBond),
+    fee: Cl.uint(terms.fee),
+    grace: Cl.uint(terms.grace),
+    'min-bond': Cl.uint(terms.minBond),
+    faults: Cl.uint(terms.faults),
+    window: Cl.uint(terms.window),
+    challenge: Cl.uint(terms.challenge),
+    'claim-period': Cl.uint(terms.claimPeriod),
+    'release-key': hexBuffer(terms.releaseKey),
+    'min-seq': Cl.uint(terms.minSeq),
+  })
+}
+
 /** Registers an app; its sender is its maintainer. `coordinate` is `30617:<pubkey>:<d>`. */
 export function registerApp(
   contracts: Contracts,
@@ -47,24 +67,51 @@ export function registerApp(
       notice: Cl.uint(schedule.notice),
       cap: Cl.uint(schedule.cap),
     }),
-    Cl.tuple({
-      budget: Cl.uint(terms.budget),
-      keys: Cl.list(terms.keys.map(hexBuffer)),
-      places: Cl.uint(terms.places),
-      levels: Cl.list(terms.levels.map(Cl.stringAscii)),
-      floor: Cl.uint(terms.floor),
-      'domain-bond': Cl.uint(terms.domainBond),
-      fee: Cl.uint(terms.fee),
-      grace: Cl.uint(terms.grace),
-      'min-bond': Cl.uint(terms.minBond),
-      faults: Cl.uint(terms.faults),
-      window: Cl.uint(terms.window),
-      challenge: Cl.uint(terms.challenge),
-      'claim-period': Cl.uint(terms.claimPeriod),
-      'release-key': hexBuffer(terms.releaseKey),
-      'min-seq': Cl.uint(terms.minSeq),
-    }),
+    termsTuple(terms),
   ])
+}
+
+/** Announces rules for the epochs from `from` on, more than `notice` epochs ahead; the maintainer only. */
+export function changeRules(
+  contracts: Contracts,
+  change: { readonly app: string; readonly from: number; readonly terms: Terms },
+): ContractCall {
+  return call(contracts.quorum, 'change-rules', [
+    hexBuffer(change.app),
+    Cl.uint(change.from),
+    termsTuple(change.terms),
+  ])
+}
+
+/** Winds an app down after the notice; its maintainer only. */
+export function endRules(contracts: Contracts, app: string): ContractCall {
+  return call(contracts.quorum, 'end-rules', [hexBuffer(app)])
+}
+
+/** Names another release key from the next epoch on; the maintainer only. */
+export function replaceReleaseKey(
+  contracts: Contracts,
+  key: { readonly app: string; readonly releaseKey: string; readonly minSeq: number },
+): ContractCall {
+  return call(contracts.quorum, 'replace-release-key', [
+    hexBuffer(key.app),
+    hexBuffer(key.releaseKey),
+    Cl.uint(key.minSeq),
+  ])
+}
+
+/** Offers an app to another maintainer, or to nobody (`null`) any more; the maintainer only. */
+export function offerMaintainer(
+  contracts: Contracts,
+  offer: { readonly app: string; readonly to: string | null },
+): ContractCall {
+  const to = offer.to === null ? Cl.none() : Cl.some(Cl.principal(offer.to))
+  return call(contracts.quorum, 'offer-maintainer', [hexBuffer(offer.app), to])
+}
+
+/** Takes over an app that was offered to the sender. */
+export function acceptMaintainer(contracts: Contracts, app: string): ContractCall {
+  return call(contracts.quorum, 'accept-maintainer', [hexBuffer(app)])
 }
 
 /** Registers a mirror of `sender`, who sends the bond (µSTX). */
@@ -98,6 +145,40 @@ export function setEndpoint(
     Cl.uint(mirror.mirror),
     Cl.stringAscii(mirror.endpoint),
   ])
+}
+
+/** Names another node key for a mirror; its owner only. */
+export function replaceNodeKey(
+  contracts: Contracts,
+  mirror: { readonly app: string; readonly mirror: number; readonly nodeKey: string },
+): ContractCall {
+  return call(contracts.registry, 'replace-node-key', [
+    hexBuffer(mirror.app),
+    Cl.uint(mirror.mirror),
+    hexBuffer(mirror.nodeKey),
+  ])
+}
+
+/** Adds `amount` µSTX of `sender`, the mirror's owner, to its bond. */
+export function addBond(
+  contracts: Contracts,
+  sender: string,
+  mirror: { readonly app: string; readonly mirror: number; readonly amount: bigint },
+): ContractCall {
+  return call(
+    contracts.registry,
+    'add-bond',
+    [hexBuffer(mirror.app), Cl.uint(mirror.mirror), Cl.uint(mirror.amount)],
+    [sends(sender, mirror.amount)],
+  )
+}
+
+/** Says that a mirror is gone for good, and starts to take its bond back; its owner only. */
+export function retire(
+  contracts: Contracts,
+  mirror: { readonly app: string; readonly mirror: number },
+): ContractCall {
+  return call(contracts.registry, 'retire', [hexBuffer(mirror.app), Cl.uint(mirror.mirror)])
 }
 
 /** Starts to take a bond back; the mirror's owner only. */
@@ -144,6 +225,60 @@ export function fund(
     ],
     [sends(sender, deposit.amount)],
   )
+}
+
+/** Mints the shares of a deposit that waited; anyone may send it. */
+export function activate(
+  contracts: Contracts,
+  deposit: { readonly app: string; readonly funder: string },
+): ContractCall {
+  return call(contracts.pool, 'activate', [hexBuffer(deposit.app), Cl.principal(deposit.funder)])
+}
+
+/** Takes the sender's waiting deposit (µSTX) back. */
+export function takeBack(
+  contracts: Contracts,
+  deposit: { readonly app: string; readonly amount: bigint },
+): ContractCall {
+  return call(contracts.pool, 'take-back', [hexBuffer(deposit.app)], [sends(contracts.pool, deposit.amount)])
+}
+
+/** Asks to leave with so many shares two epochs later; 0 takes the wish back. */
+export function requestExit(
+  contracts: Contracts,
+  exit: { readonly app: string; readonly shares: bigint },
+): ContractCall {
+  return call(contracts.pool, 'request-exit', [hexBuffer(exit.app), Cl.uint(exit.shares)])
+}
+
+/** Leaves as requested; undone where the shares bring less than `least` µSTX. */
+export function exit(
+  contracts: Contracts,
+  request: { readonly app: string; readonly least: bigint },
+): ContractCall {
+  const atLeast: PostCondition = {
+    type: 'stx-postcondition',
+    address: contracts.pool,
+    condition: 'gte',
+    amount: request.least,
+  }
+  return call(contracts.pool, 'exit', [hexBuffer(request.app)], [atLeast])
+}
+
+/** Voids the first settlement of an epoch before it is payable; the maintainer only. */
+export function veto(
+  contracts: Contracts,
+  settlement: { readonly app: string; readonly epoch: number },
+): ContractCall {
+  return call(contracts.pool, 'veto', [hexBuffer(settlement.app), Cl.uint(settlement.epoch)])
+}
+
+/** Returns what nobody claimed in an epoch's claim period to the pool; anyone may send it. */
+export function sweep(
+  contracts: Contracts,
+  settlement: { readonly app: string; readonly epoch: number },
+): ContractCall {
+  return call(contracts.pool, 'sweep', [hexBuffer(settlement.app), Cl.uint(settlement.epoch)])
 }
 
 /** Settles an epoch. `signatures` are RSV hex, one place per attester key of the rules, `null` where one is missing. */
