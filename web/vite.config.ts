@@ -1,3 +1,4 @@
+import { fileURLToPath } from 'node:url'
 import preact from '@preact/preset-vite'
 import { defineConfig } from 'vite'
 
@@ -5,12 +6,12 @@ import { defineConfig } from 'vite'
 export default defineConfig({
   base: './',
   plugins: [preact()],
-  resolve: { conditions: ['source', 'browser', 'module', 'import', 'default'] },
-  build: {
-    target: 'es2022',
-    sourcemap: false,
-    modulePreload: { polyfill: false },
-    chunkSizeWarningLimit: 1_500,
+  resolve: {
+    conditions: ['source', 'browser', 'module', 'import', 'default'],
+    alias: {
+      '@reown/appkit-universal-connector': fileURLToPath(new URL('src/no-walletconnect.ts', import.meta.url)),
+    },
   },
+  build: { target: 'es2022', modulePreload: { polyfill: false } },
   logLevel: 'warn',
 })

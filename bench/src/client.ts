@@ -35,5 +35,14 @@ export async function bench(): Promise<BenchResult> {
     export { openRelays } from '@understudy/relays/relays'
   `)
   const worker = await gzipBytes(`import './service-worker.ts'`)
-  return { bench: 'client', value, unit: 'B gzip', floor, ratio: value / floor, goal, met: value <= goal, worker }
+  return {
+    bench: 'client',
+    value,
+    unit: 'B gzip',
+    floor,
+    ratio: value / floor,
+    goal,
+    met: value <= goal,
+    worker,
+  }
 }

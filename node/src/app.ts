@@ -9,7 +9,7 @@ import type { ChallengeDesk, Refusal } from './challenges.ts'
 import type { Files } from './files.ts'
 import { informationType } from './relay/information.ts'
 import type { Relay } from './relay/relay.ts'
-import { fileAt, respond } from './response.ts'
+import { commonHeaders, fileAt, respond } from './response.ts'
 import type { Site } from './site.ts'
 
 export interface AppParts {
@@ -56,11 +56,9 @@ export function buildApp(parts: AppParts): Hono {
     c.json({ error: { code, message } }, status, { 'cache-control': 'no-store' })
 
   app.use(async (c, next) => {
+    // Before the answer is made: Hono rebuilds a finished one for every header that is added to it.
+    for (const [name, value] of Object.entries(commonHeaders)) c.header(name, value)
     await next()
-    c.header('access-control-allow-origin', '*')
-    c.header('access-control-expose-headers', 'etag, content-length, content-range, accept-ranges')
-    c.header('cross-origin-resource-policy', 'cross-origin')
-    c.header('x-content-type-options', 'nosniff')
     answers.inc({ status: String(c.res.status) })
   })
 

@@ -31,7 +31,6 @@ import { type PreparedRelease, prepareRelease, prunePrepared } from './preparati
 import { createRelay } from './relay/relay.ts'
 import { appScope } from './relay/scope.ts'
 import { openStore } from './relay/store.ts'
-import { createReleaseBook } from './releases.ts'
 import { chainRules } from './rules.ts'
 import { createSite } from './site.ts'
 
@@ -85,7 +84,6 @@ const objects = openObjects(repository.dir)
 const challenged = openObjects(repository.dir)
 const files = createFiles({ objects, dir: join(dataDir, 'files') })
 const site = createSite()
-const book = createReleaseBook(app)
 
 const serving = metrics.gauge('release_seq', 'Number of the release that is served')
 const answered = metrics.counter('challenges_total', 'Challenges, by what became of them', ['outcome'])
@@ -104,7 +102,6 @@ const pipeline = createPipeline({
     coordinate,
   ),
   relays,
-  book,
   site,
   prepare: (signed) =>
     prepareRelease(signed, { repository, objects, files, cacheDir, signal: stopping.signal }),

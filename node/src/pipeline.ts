@@ -1,9 +1,9 @@
 import type { Log } from '@understudy/host/log'
-import type { NostrEvent } from '@understudy/protocol/event'
+import { appId } from '@understudy/protocol/app'
 import { kinds } from '@understudy/protocol/kinds'
 import type { Relays } from '@understudy/relays/relays'
 import type { Preparation, PreparedRelease } from './preparation.ts'
-import type { createReleaseBook, SignedRelease } from './releases.ts'
+import { createReleaseBook, type ReleaseBook, type SignedRelease } from './releases.ts'
 import type { AppRules, RulesSource } from './rules.ts'
 import type { Site } from './site.ts'
 
@@ -11,7 +11,6 @@ export interface PipelineParts {
   readonly coordinate: string
   readonly rules: RulesSource
   readonly relays: Pick<Relays, 'subscribe'>
-  readonly book: ReturnType<typeof createReleaseBook>
   readonly site: Site
   prepare(signed: SignedRelease): Promise<Preparation>
   /** After each switch. */
@@ -43,13 +42,14 @@ export interface Pipeline {
  * as a whole. A fork that lacks a commit leaves the node where it is: that is how a mirror gets stale.
  */
 export function createPipeline(parts: PipelineParts): Pipeline {
-  const { rules: source, relays, book, site, log, random } = parts
+  const { rules: source, relays, site, log, random } = parts
+  const app = appId(parts.coordinate)
   const { rulesMs = 15_000, retryMs = 1_000, maxRetryMs = 60_000 } = parts
   const troubles = new Map<'rules' | 'release', string>()
   /** Event ids of releases that no fork can make right. */
   const rejected = new Set<string>()
   let rules: AppRules | undefined
-  let following: { readonly releaseKey: string; close(): void } | undefined
+  let following: { readonly book: ReleaseBook; close(): void } | undefined
   let rulesTimer: ReturnType<typeof setTimeout> | undefined
   let retryTimer: ReturnType<typeof setTimeout> | undefined
   let attempts = 0
@@ -90,25 +90,25 @@ export function createPipeline(parts: PipelineParts): Pipeline {
 
   // release
   function follow(releaseKey: string): void {
-    if (stopped || following?.releaseKey === releaseKey) return
+    if (stopped || following?.book.releaseKey === releaseKey) return
     following?.close()
     log.info({ releaseKey }, 'following releases')
+    const book = createReleaseBook(app, releaseKey)
+    let caughtUp = false
     const releases = { kinds: [kinds.releaseSnapshot, kinds.release], authors: [releaseKey] }
     const subscription = relays.subscribe([{ ...releases, '#a': [parts.coordinate] }], {
-      onEvent: (event) => take(event, releaseKey),
+      onEvent(event) {
+        const refused = book.add(event)
+        if (refused) log.warn({ event: event.id, refused }, 'release refused')
+        else if (caughtUp) wake()
+      },
       // The first choice is made among all that there is, not among what came first.
-      onCaughtUp: () => {
+      onCaughtUp() {
         caughtUp = true
         wake()
       },
     })
-    let caughtUp = false
-    function take(event: NostrEvent, key: string): void {
-      const refused = book.add(event, key)
-      if (refused) log.warn({ event: event.id, refused }, 'release refused')
-      else if (caughtUp) wake()
-    }
-    following = { releaseKey, close: () => subscription.close() }
+    following = { book, close: () => subscription.close() }
   }
 
   /** Looks whether there is something better to serve; one look at a time, and another when something came meanwhile. */
@@ -126,12 +126,14 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   // preparation, switch
   async function look(): Promise<void> {
     clearTimeout(retryTimer)
-    const current = site.current()
-    const skipped = current ? book.skipped(current.release) : []
-    if (skipped.length > 0 && current)
-      log.warn({ serving: current.release.seq, skipped }, 'release refused: one before it was never seen')
+    if (!following || !rules) return
+    const { book } = following
+    const current = site.current()?.release
+    const skipped = book.skipped(current)
+    if (skipped.length > 0)
+      log.warn({ serving: current?.seq, skipped }, 'release refused: one before it was never seen')
     let retry: string | undefined
-    for (const signed of book.after(current?.release, rules?.minSeq ?? 0)) {
+    for (const signed of book.after(current, rules.minSeq)) {
       if (rejected.has(signed.event.id)) continue
       const made = await prepare(signed)
       if (stopped) return

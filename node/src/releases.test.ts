@@ -35,8 +35,8 @@ function eventsOf(seq: number, change: Partial<ReleaseDraft> & { pubkey?: string
 }
 
 function bookOf(...seqs: number[]) {
-  const book = createReleaseBook(app)
-  for (const seq of seqs) for (const event of eventsOf(seq)) expect(book.add(event, key)).toBeUndefined()
+  const book = createReleaseBook(app, key)
+  for (const seq of seqs) for (const event of eventsOf(seq)) expect(book.add(event)).toBeUndefined()
   return book
 }
 
@@ -57,10 +57,16 @@ test('one that serves a release goes up only, and skips none', () => {
   expect(bookOf(1).skipped(at(2))).toEqual([])
 })
 
+test('a new release key begins wherever it says, but above what is served', () => {
+  const before = { ...at(2), pubkey: 'c1'.repeat(32) }
+  expect(numbers(bookOf(1, 2, 5, 7).after(before, 0))).toEqual([7, 5])
+  expect(bookOf(1, 2, 5, 7).skipped(before)).toEqual([])
+})
+
 test('a number that was given twice stays what it was', () => {
   const book = bookOf(1)
   const other = eventsOf(1, { commit: 'f'.repeat(40) })
-  expect(book.add(other[0], key)).toMatch(/already made/)
+  expect(book.add(other[0])).toMatch(/already made/)
   expect(book.after(undefined, 0)[0]!.release.commit).toBe('1'.padStart(40, '0'))
 })
 
@@ -70,14 +76,14 @@ test('the snapshot names the release, in whichever order the two events come', (
     [snapshot, newest],
     [newest, snapshot],
   ]) {
-    const book = createReleaseBook(app)
-    for (const event of order) book.add(event, key)
+    const book = createReleaseBook(app, key)
+    for (const event of order) book.add(event)
     expect(book.after(undefined, 0)[0]!.event.id).toBe(snapshot.id)
   }
 })
 
 test('what is no release of this app by its release key is refused', () => {
-  const book = createReleaseBook(app)
+  const book = createReleaseBook(app, key)
   const [good] = eventsOf(1)
   const without = (name: string) => ({ ...good, tags: good.tags.filter((t) => t[0] !== name) })
   const refusals: [NostrEvent, RegExp][] = [
@@ -89,6 +95,6 @@ test('what is no release of this app by its release key is refused', () => {
     [without('manifest'), /manifest/],
     [{ ...good, tags: [...good.tags, ['path', '/../x', '2'.repeat(64)]] }, /manifest/],
   ]
-  for (const [event, reason] of refusals) expect(book.add(event, key)).toMatch(reason)
+  for (const [event, reason] of refusals) expect(book.add(event)).toMatch(reason)
   expect(book.after(undefined, 0)).toEqual([])
 })

@@ -5,6 +5,14 @@ import mime from 'mime-types'
 import type { Files } from './files.ts'
 import type { PreparedRelease } from './preparation.ts'
 
+/** On every answer: a page of another origin, failing over to this one, may read it. */
+export const commonHeaders = {
+  'access-control-allow-origin': '*',
+  'access-control-expose-headers': 'etag, content-length, content-range, accept-ranges',
+  'cross-origin-resource-policy': 'cross-origin',
+  'x-content-type-options': 'nosniff',
+}
+
 /** What of a request decides the answer. */
 export interface FileRequest {
   readonly method: string
@@ -86,6 +94,7 @@ export function parseRange(header: string | undefined, size: number): Range | 'u
 function headersOf(file: HashedFile): Record<string, string> {
   const type = mime.contentType(file.path.slice(file.path.lastIndexOf('/') + 1))
   return {
+    ...commonHeaders,
     'content-type': type && file.path.includes('.') ? type : 'application/octet-stream',
     etag: etagOf(file),
     // Always asked for anew, so that a page is never put together from two releases; unchanged files cost one 304.
@@ -117,6 +126,11 @@ async function send(
 function plain(status: number, text: string, headers: Record<string, string> = {}): Response {
   return new Response(`${text}\n`, {
     status,
-    headers: { 'content-type': 'text/plain; charset=utf-8', 'cache-control': 'no-store', ...headers },
+    headers: {
+      ...commonHeaders,
+      'content-type': 'text/plain; charset=utf-8',
+      'cache-control': 'no-store',
+      ...headers,
+    },
   })
 }

@@ -7,7 +7,7 @@ import type { Network } from './network.ts'
 const fee = 1_000n
 
 /** What the page asked the wallet to sign. */
-export interface AskedCall {
+interface AskedCall {
   readonly contract: string
   readonly functionName: string
   readonly functionArgs: string[]

@@ -5,7 +5,7 @@ import { plural } from './time.ts'
 type Pool = Pick<AppView, 'rules'> & { readonly pool: Pick<AppView['pool'], 'free'> }
 
 /** E and q of an epoch that began now (µSTX): budget or what is free, less fees, over the places wanted. design: What a mirror earns. */
-export function shareOfPlace({ rules, pool }: Pool): bigint {
+function shareOfPlace({ rules, pool }: Pool): bigint {
   const budget = smaller(BigInt(rules.budget), BigInt(pool.free))
   const fees = smaller(BigInt(rules.fee), budget / 10n)
   return (budget - fees) / BigInt(rules.places)

@@ -32,7 +32,7 @@ export interface AppForm {
   readonly claimPeriod: string
 }
 
-export type Problems = Partial<Record<keyof AppForm, string>>
+type Problems = Partial<Record<keyof AppForm, string>>
 
 export interface AppDraft {
   readonly coordinate: string
@@ -52,7 +52,7 @@ const maxAttesters = 19
 /** Largest amount that the form takes, µSTX: more than there will ever be. */
 const maxMoney = 10n ** 16n
 
-export const levels: readonly Level[] = ['continent', 'country', 'network']
+const levels: readonly Level[] = ['continent', 'country', 'network']
 
 /** Sane for mainnet: epochs of a day, half a day to settle. `start` is left to the page, which knows the height. */
 export const defaultForm: Omit<AppForm, 'start'> = {
@@ -94,7 +94,7 @@ export function readAppForm(form: AppForm, burnHeight: number): ReadAppForm {
     const text = String(form[field]).trim()
     const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN
     const bounds = least === most ? `${least}` : `a whole number from ${least} to ${most}`
-    if (!(value >= least && value <= most)) say(field, most < least ? unit : `Must be ${bounds}${unit}.`)
+    if (!(value >= least && value <= most)) say(field, `Must be ${bounds}${unit}.`)
     return value
   }
   function money(field: keyof AppForm, least: bigint): bigint {
@@ -107,11 +107,8 @@ export function readAppForm(form: AppForm, burnHeight: number): ReadAppForm {
   const pubkey = take('pubkey', parsePublicKey(form.pubkey), '')
   const d = form.d.trim()
   if (!/^[\x21-\x7e]{1,64}$/.test(d)) say('d', 'Must be 1 to 64 plain characters without spaces.')
-  const releaseKey = take(
-    'releaseKey',
-    form.releaseKey.trim() === '' ? parsePublicKey(form.pubkey) : parsePublicKey(form.releaseKey),
-    '',
-  )
+  const releaseKey =
+    form.releaseKey.trim() === '' ? pubkey : take('releaseKey', parsePublicKey(form.releaseKey), '')
 
   const start = whole(
     'start',
@@ -147,8 +144,9 @@ export function readAppForm(form: AppForm, burnHeight: number): ReadAppForm {
   const fee = money('fee', 0n)
   if (fee > budget) say('fee', `Must not exceed the budget of ${formatStx(budget)} STX.`)
   const grace = whole('grace', 0, maxBlocks, ' blocks')
-  const mostFaults = Math.max(0, good.length - 1)
-  const faults = whole('faults', 0, mostFaults, mostFaults === 0 ? ' with fewer than two attesters' : '')
+  // Until there are keys, only their absence is worth a word.
+  const mostFaults = problems.attesters ? maxAttesters - 1 : good.length - 1
+  const faults = whole('faults', 0, mostFaults, ', fewer than there are attesters')
 
   const half = Math.floor((Number.isNaN(length) ? 0 : length) / 2)
   const window =

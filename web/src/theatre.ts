@@ -59,7 +59,9 @@ export function useSent(
         // The chain's API is away: the transaction is where it is, so look again later.
         failures++
       }
-      if (!closed && !document.hidden)
+      if (closed) return
+      clearTimeout(timer)
+      if (!document.hidden)
         timer = setTimeout(look, Math.min(60_000, lookMs * 2 ** failures) * (0.75 + Math.random() / 2))
     }
     function onVisibility(): void {

@@ -1,41 +1,48 @@
-import type { AppView, EpochView, MirrorView } from '@understudy/protocol/api'
+import type { AppView, EpochDetail, EpochView, MirrorView } from '@understudy/protocol/api'
 import { decodeGeohash } from '@understudy/protocol/place'
 import { formatStx, grouped } from './money.ts'
 import { plural, spanOfBlocks } from './time.ts'
 
-/** What the attesters' codes for an outcome mean to somebody who runs a mirror. */
+/** What the attesters' codes for a failed or inconclusive probe mean to somebody who runs a mirror. */
 const reasons: Record<string, string> = {
   'wrong-bytes': 'sent bytes that are not the release',
+  'unknown-bytes': 'sent bytes of no release known so far',
   'wrong-answer': 'signed a wrong answer about the repository',
+  'bad-answer': 'answered a challenge wrongly',
   stale: 'serves a release older than the grace allows',
-  'stale-commit': 'serves a release older than the grace allows',
-  'no-announcement': 'has not announced itself',
-  'not-announced': 'has not announced itself',
-  expired: 'let its announcement expire',
-  status: 'answered with an HTTP error',
-  cors: 'does not let other pages read from it (CORS)',
   missing: 'lacks a file of the release',
+  fork: 'its fork lacks the commit',
+  late: 'answered a challenge too late',
+  'no-cors': 'does not let other pages read from it (CORS)',
   timeout: 'did not answer in time',
-  late: 'answered too late',
-  slow: 'answered too late',
   refused: 'refused the connection',
   unreachable: 'could not be reached',
   unresolved: 'has a name that does not resolve',
   reset: 'dropped the connection',
   tls: 'has a faulty certificate',
   'too-large': 'sent more than the file holds',
-  redirects: 'redirects elsewhere',
+  redirects: 'redirects too often',
   'bad-response': 'answered something that is not HTTP',
   'bad-url': 'has an address that is not a URL',
   scheme: 'is not on https',
   credentials: 'has credentials in its address',
   'not-admitted': 'has an address that is not public',
-  'own-dns': "attester's own name server failed",
-  'own-network': "attester's own network failed",
+  'no-announcement': 'not announced, so not probed',
+  'not-bound': 'announces another wallet, so not probed',
+  'no-release': 'nothing released yet, so not probed',
+  'no-manifest': "the release's list of files was not to be had",
+  'no-relay-answer': 'no answer through the relays (inconclusive)',
+  'own-dns': "the attester's name server failed (inconclusive)",
+  'own-network': "the attester's network failed (inconclusive)",
+  'own-relays': "the attester's relays failed (inconclusive)",
+  'own-lag': 'the attester was busy (inconclusive)',
+  'own-clone': 'the attester lacked the repository (inconclusive)',
+  'own-fault': 'a fault of the attester (inconclusive)',
 }
 
 export function reasonInWords(code: string): string {
-  return reasons[code] ?? code.replaceAll('-', ' ')
+  const status = /^(?:challenge|status)-(\d{3})$/.exec(code)?.[1]
+  return status ? `answered HTTP ${status}` : (reasons[code] ?? code.replaceAll('-', ' '))
 }
 
 export const mirrorStates: Record<MirrorView['state'], string> = {
@@ -85,9 +92,19 @@ export const epochStates: Record<EpochView['state'], string> = {
   lapsed: 'Lapsed: nothing settled',
 }
 
+/** Whether the registry came to the same outcome from public evidence as the attesters signed. */
+export const recomputations: Record<EpochDetail['recomputed'], string> = {
+  same: 'The registry recomputed this outcome from the published attestations and came to the root on chain.',
+  differs:
+    'The published attestations do not lead to the root on chain: this settlement should be looked into.',
+  incomplete:
+    'The registry does not hold every attestation behind this settlement yet, so it cannot list the payments.',
+  none: 'Nothing is settled yet.',
+}
+
 /** ppm as per cent, rounded down so that 99.99 never reads as 100. */
 export function percent(ppm: number): string {
-  return `${(Math.floor(ppm / 100) / 100).toLocaleString('en')} %`
+  return `${(Math.floor(ppm / 100) / 100).toLocaleString('en')}\u00a0%`
 }
 
 /** How long the pool lasts. Days only where a block takes its ten minutes: on mainnet. */

@@ -11,6 +11,7 @@ import {
   keyArgs,
   openChain,
   openTheirRelays,
+  parseApp,
   relayArgs,
   secretOf,
 } from '../network.ts'
@@ -41,6 +42,7 @@ export const claimPayouts = (io: Io) =>
       ...feeArgs,
     },
     async run(args) {
+      parseApp(args.app)
       const wanted = args.epoch === undefined ? undefined : parseWhole('epoch', args.epoch)
       const api = args.api || io.env.API_URL
       if (api && !URL.canParse(api)) throw new UsageFailure(`--api: ${api} is not a URL`)

@@ -2,7 +2,7 @@ import { formatStx, fund } from '@understudy/chain/calls'
 import { parseAmount, parseWhole } from '../amount.ts'
 import { command, type Io } from '../command.ts'
 import { Failure, UsageFailure } from '../failure.ts'
-import { chainArgs, feeArgs, findApp, keyArgs, openChain, secretOf } from '../network.ts'
+import { chainArgs, feeArgs, findApp, keyArgs, openChain, parseApp, secretOf } from '../network.ts'
 import { createSender } from '../transaction.ts'
 
 export const fundPool = (io: Io) =>
@@ -28,6 +28,7 @@ export const fundPool = (io: Io) =>
       ...feeArgs,
     },
     async run(args) {
+      parseApp(args.app)
       const amount = parseAmount('amount', args.amount)
       if (amount === 0n) throw new UsageFailure('--amount: nothing is no deposit')
       const wanted =

@@ -9,7 +9,16 @@ import { signerOf } from '@understudy/relays/signer'
 import { command, type Io } from '../command.ts'
 import { Failure, UsageFailure } from '../failure.ts'
 import { newestRelease } from '../history.ts'
-import { chainArgs, findApp, keyArgs, openChain, openTheirRelays, relayArgs, secretOf } from '../network.ts'
+import {
+  chainArgs,
+  findApp,
+  keyArgs,
+  openChain,
+  openTheirRelays,
+  parseApp,
+  relayArgs,
+  secretOf,
+} from '../network.ts'
 import { publish } from '../publish.ts'
 import { readCommit } from '../repository.ts'
 
@@ -33,6 +42,7 @@ export const release = (io: Io) =>
       'nostr-key-file': keyArgs['nostr-key-file'],
     },
     async run(args) {
+      parseApp(args.app)
       const signer = signerOf(secretOf(args, io, 'nostr'))
       const repo = resolve(io.cwd, args.repo || '.')
       const { commit, tree, branch, files } = await readCommit(repo, args.commit || 'HEAD')

@@ -27,7 +27,10 @@ export async function openVisitor(network: Network): Promise<Visitor> {
   }
   const app = opened.value
   const first = await app.load(entry)
-  if (!first?.ok) throw new Error(`a visitor cannot load ${entry} while the master lives`)
+  if (!first?.ok) {
+    relays.close()
+    throw new Error(`a visitor cannot load ${entry} while the master lives`)
+  }
   return { app, close: () => relays.close() }
 }
 
@@ -48,7 +51,7 @@ export async function failOver(network: Network, visitor: Visitor): Promise<Fail
     )
   }
   if (page.source.url === urls.master) throw new Error('the master answered after it was stopped')
-  let files = 1
+  let files = 0
   for (const path of [...visitor.app.files.keys()].slice(0, mostFiles)) {
     const loaded = await visitor.app.load(path)
     if (!loaded?.ok) throw new Error(`the app died with its master: no source has a genuine ${path}`)

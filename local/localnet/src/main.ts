@@ -1,7 +1,7 @@
 import { failOver, openVisitor } from './failover.ts'
 import { type Network, startNetwork } from './network.ts'
 import { help, parseOptions } from './options.ts'
-import { lastLine, summarise, table } from './summary.ts'
+import { type EpochSummary, lastLine, summarise, table } from './summary.ts'
 import { createTerminal } from './terminal.ts'
 import { watchNetwork } from './watch.ts'
 
@@ -52,6 +52,24 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 /** Time for an epoch to run, settle and be claimed, ms. */
 const patienceMs = 200_000
 
+/** The first epoch from now on that pays a mirror. A second start may come too late in an epoch for enough probes. */
+async function firstPaid(network: Network): Promise<EpochSummary> {
+  for (let after = -1, tries = 1; ; tries++) {
+    const { epoch = 0 } = await network.stages
+      .until('claimed', { timeoutMs: patienceMs, where: (stage) => (stage.epoch ?? 0) > after })
+      .catch((error: Error) => {
+        throw new Error(`${error.message}; read ${network.dataDir}/logs/attester-a.log and cli.log`)
+      })
+    const summary = await summarise(network, epoch)
+    if (summary.paidMirrors.length > 0) return summary
+    const why = summary.rows.map((row) => `${row.mirror}: ${row.why}`).join('; ')
+    if (tries === 2)
+      throw new Error(`no mirror earned anything: ${why}; read ${network.dataDir}/logs/attester-a.log`)
+    terminal.notice(`epoch ${epoch} paid no mirror (${why})`)
+    after = epoch
+  }
+}
+
 try {
   starting = startNetwork({
     dataDir: options.data,
@@ -69,7 +87,7 @@ try {
     },
   })
   const network = await starting
-  const { urls, stages } = network
+  const { urls } = network
   terminal.print('')
   terminal.print(`  app       ${urls.master}`)
   terminal.print(`  web page  ${urls.web}`)
@@ -78,8 +96,7 @@ try {
   terminal.print('')
   watch = await watchNetwork(network, terminal.notice)
 
-  const { epoch = 0 } = await stages.until('claimed', { timeoutMs: patienceMs })
-  const summary = await summarise(network, epoch)
+  const summary = await firstPaid(network)
   terminal.print('')
   for (const line of table(summary.rows)) terminal.print(line)
   terminal.print('')

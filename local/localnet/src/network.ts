@@ -23,7 +23,17 @@ import {
 } from './places.ts'
 import { choosePorts, type PortWish } from './ports.ts'
 import { databaseUrl, ensureDatabases } from './postgres/databases.ts'
-import { type AppConfig, commitSecond, createMaster, fork, repositoriesIn, syncFork } from './repository.ts'
+import {
+  type AppConfig,
+  commitSecond,
+  countFiles,
+  createMaster,
+  fork,
+  isUrl,
+  repositoriesIn,
+  requirePublic,
+  syncFork,
+} from './repository.ts'
 import { bond, demoRules, deposit } from './rules.ts'
 import { createStages, type Stages } from './stages.ts'
 import { createSupervisor, type Supervisor, type SupervisorOptions } from './supervisor.ts'
@@ -37,7 +47,7 @@ export interface NetworkOptions {
   readonly repo?: string
   /** `usual` where they are free, or `any`: tests take any. */
   readonly ports?: 'usual' | 'any'
-  /** Burn blocks between registration and epoch 0. Default 40. */
+  /** Burn blocks between registration and epoch 0. Default 40, and more for a large repository, which takes longer to clone. */
   readonly lead?: number
   /** Mean pause between two probes of one mirror, ms. Default 3,000. */
   readonly probeIntervalMs?: number
@@ -81,6 +91,8 @@ export interface Network {
   readonly mirrors: readonly MirrorOnNetwork[]
   /** Public keys of the attesters, by name. */
   readonly attesters: ReadonlyMap<string, string>
+  /** Where each attester shows its state and metrics, by name. */
+  readonly attesterUrls: ReadonlyMap<string, string>
   readonly wallets: { readonly maintainer: Wallet; readonly funder: Wallet; readonly claimant: Wallet }
   readonly processes: Supervisor
   readonly stages: Stages
@@ -113,7 +125,7 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
   const unbound = await unboundAddresses()
   if (unbound) throw new Error(unbound)
   const dataDir = resolve(options.dataDir ?? '.understudy')
-  const repo = options.repo && !/^[a-z]+:/i.test(options.repo) ? resolve(options.repo) : options.repo
+  const repo = options.repo && !isUrl(options.repo) ? resolve(options.repo) : options.repo
   const state = openLedger(dataDir, repo ?? null, options.fresh ?? false)
   const stages = createStages()
   options.onStages?.(stages)
@@ -125,6 +137,7 @@ export async function startNetwork(options: NetworkOptions = {}): Promise<Networ
   }
   options.signal?.addEventListener('abort', () => void stop(), { once: true })
   try {
+    if (repo && isUrl(repo) && state.entry === null) await requirePublic(repo)
     return await build(options, { dataDir, repo, state, stages, processes, stop })
   } catch (error) {
     await stop()
@@ -252,10 +265,8 @@ async function build(options: NetworkOptions, ground: Ground): Promise<Network> 
   }
   const entry = state.entry ?? (await createMaster(dataDir, config, repo)).entry
   remember({ entry })
-  writeFileSync(
-    folder('rules.json'),
-    JSON.stringify(demoRules([...attesters.values()], `+${options.lead ?? 40}`)),
-  )
+  const lead = options.lead ?? 40 + Math.min(40, Math.floor((await countFiles(checkout)) / 250))
+  writeFileSync(folder('rules.json'), JSON.stringify(demoRules([...attesters.values()], `+${lead}`)))
   const registration = await cli.run(
     registered,
     [
@@ -296,6 +307,8 @@ async function build(options: NetworkOptions, ground: Ground): Promise<Network> 
     })
   })
   const funding = fundOnce(cli, coordinate, funder, stages, registration.registered)
+  // They are awaited at the end; should anything fail before, their own failures must not go unhandled.
+  for (const early of [...mirroring, funding]) early.catch(() => {})
   await release()
   if (state.released < 1) {
     for (const { name } of mirrors) await fork(forge, name)
@@ -359,6 +372,8 @@ async function build(options: NetworkOptions, ground: Ground): Promise<Network> 
         LONGITUDE: String(longitude),
         EGRESS_ADDRESS: egress,
         PROBE_INTERVAL_MS: String(options.probeIntervalMs ?? 3_000),
+        // A killed attester's leases end before its epoch does.
+        PROBE_TIMEOUT_MS: '3000',
       },
     })
   }
@@ -391,6 +406,7 @@ async function build(options: NetworkOptions, ground: Ground): Promise<Network> 
     },
     mirrors,
     attesters,
+    attesterUrls: new Map(attesterPlans.map(({ name }) => [name, `http://${loopback}:${port(name)}`])),
     wallets: { maintainer, funder, claimant },
     processes,
     stages,

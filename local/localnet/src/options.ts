@@ -1,6 +1,7 @@
 import { parseArgs } from 'node:util'
 import type { Parsed } from '@understudy/protocol/event'
 import { parsed, refused } from '@understudy/protocol/event'
+import { isUrl } from './repository.ts'
 
 export const help = `npm start -- [options]: the whole of Understudy on this machine
 
@@ -40,11 +41,7 @@ export function parseOptions(args: readonly string[]): Parsed<Options> {
         help: { type: 'boolean', default: false },
       },
     })
-    if (
-      values.repo !== undefined &&
-      /^[a-z][a-z+.-]*:/i.test(values.repo) &&
-      !values.repo.startsWith('https://')
-    ) {
+    if (values.repo !== undefined && isUrl(values.repo) && !values.repo.startsWith('https://')) {
       return refused('--repo: give a path, or an https URL')
     }
     return parsed({ ...values, repo: values.repo })

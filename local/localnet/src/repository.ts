@@ -1,6 +1,9 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
+import { checkCloneUrl } from '@understudy/git/clone-url'
+import { openRepository } from '@understudy/git/repository'
+import { publicVantage } from '@understudy/host/vantage'
 import { program, projectRoot } from './folders.ts'
 import { git } from './git.ts'
 
@@ -38,11 +41,14 @@ export async function createMaster(
   const master = join(forge, 'master.git')
   mkdirSync(forge, { recursive: true })
   if (repo) {
-    await git(forge, 'clone', '--quiet', '--bare', '--single-branch', repo, master)
+    if (isUrl(repo)) await cloneUrl(repo, master)
+    else await git(forge, 'clone', '--quiet', '--bare', '--single-branch', repo, master)
     const branch = await git(master, 'symbolic-ref', '--short', 'HEAD')
     if (branch !== 'main') {
       await git(master, 'branch', '-M', branch, 'main')
     }
+    // As a git host keeps it: from loose objects every clone would have to compress a pack of its own.
+    await git(master, 'repack', '-a', '-d', '-q')
     await git(forge, 'clone', '--quiet', '--branch', 'main', master, checkout)
   } else {
     await git(forge, 'init', '--quiet', '--bare', '--initial-branch', 'main', master)
@@ -104,6 +110,24 @@ async function commit(checkout: string, message: string): Promise<void> {
   if ((await git(checkout, 'status', '--porcelain')) !== '')
     await git(checkout, 'commit', '--quiet', '-m', message)
   await git(checkout, 'push', '--quiet', 'origin', 'HEAD:refs/heads/main')
+}
+
+export const isUrl = (repo: string): boolean => /^[a-z][a-z0-9+.-]*:/i.test(repo)
+
+/** Throws with the reason when a URL is not one that may be cloned from the public Internet. */
+export async function requirePublic(url: string): Promise<void> {
+  const checked = await checkCloneUrl(url, await publicVantage())
+  if (!checked.ok) throw new Error(`--repo: ${checked.reason}`)
+}
+
+async function cloneUrl(url: string, dir: string): Promise<void> {
+  const cloned = await openRepository({ dir, url, vantage: await publicVantage() })
+  if (!cloned.ok) throw new Error(`--repo: ${cloned.reason}`)
+}
+
+/** Number of files that are under version control. */
+export async function countFiles(checkout: string): Promise<number> {
+  return (await git(checkout, 'ls-files', '-z')).split('\0').length - 1
 }
 
 async function entryOf(checkout: string): Promise<string> {

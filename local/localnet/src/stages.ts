@@ -61,7 +61,10 @@ export function createStages(): Stages {
       return new Promise((resolve, reject) => {
         const timer = setTimeout(() => {
           listeners.delete(listener)
-          reject(new Error(`nothing was ${name} within ${Math.round(timeoutMs / 1_000)} s`))
+          const last = past.at(-1)?.stage ?? 'nothing'
+          reject(
+            new Error(`nothing was ${name} within ${Math.round(timeoutMs / 1_000)} s; last was “${last}”`),
+          )
         }, timeoutMs)
         const listener = (stage: Stage) => {
           if (!fits(stage)) return

@@ -13,9 +13,13 @@ import { openRelays } from '@understudy/relays/relays'
 import { loadVerify } from '@understudy/relays/verify'
 import { z } from 'zod'
 import type { Network } from './network.ts'
+import { askProbes } from './probes.ts'
 import { budget, deposit } from './rules.ts'
 
 const claimed = z.object({ claims: z.array(z.object({ amount: z.string(), txid: z.string() })) })
+
+/** Burn blocks between two counts of probes. */
+const countBlocks = 15
 
 /** Between two looks at the chain, ms. */
 const lookMs = 1_000
@@ -156,16 +160,20 @@ export async function watchNetwork(
 
   function look(now: ChainApp, heights: { readonly burnHeight: number; readonly height: number }): void {
     const epoch = epochAt(now.schedule, heights.burnHeight)
-    once(`probing ${epoch}`, () => {
-      const ends = epochEnd(now.schedule, epoch)
-      if (epoch >= 0)
-        stages.tell({
-          stage: 'probing',
-          epoch,
-          text: `epoch ${epoch} runs until burn block ${ends}`,
-          data: { ends },
+    const ends = epochEnd(now.schedule, epoch)
+    if (epoch >= 0) {
+      once(`probing ${epoch} ${Math.ceil((ends - heights.burnHeight) / countBlocks)}`, () => {
+        void askProbes(network.attesterUrls.values()).then((counts) => {
+          const { passed, failed, inconclusive } = counts
+          stages.tell({
+            stage: 'probing',
+            epoch,
+            text: `epoch ${epoch}, ${ends - heights.burnHeight} burn blocks left: ${passed} probes passed, ${failed} failed, ${inconclusive} inconclusive so far`,
+            data: { ends, ...counts },
+          })
         })
-    })
+      })
+    }
     for (const settlement of now.settlements.values()) {
       const { epoch, allocated, count, txid, challenge, burn } = settlement
       once(`settled ${epoch}`, () =>

@@ -81,8 +81,10 @@ const badNonce: Broadcast = { ok: false, reason: 'BadNonce', message: 'no' }
 const conflict: Broadcast = { ok: false, reason: 'ConflictingNonceInMempool', message: 'no' }
 
 describe('submit', () => {
-  const outcome = (answer: Broadcast | Error, known: Transaction | undefined) =>
-    submit(new Node([answer], [known]) as unknown as StacksClient, signed)
+  const wait = async () => {}
+  const outcomeOf = (answers: (Broadcast | Error)[], known: Transaction | undefined) =>
+    submit(new Node(answers, [known]) as unknown as StacksClient, signed, { attempts: 3, wait })
+  const outcome = (answer: Broadcast | Error, known: Transaction | undefined) => outcomeOf([answer], known)
 
   it('is done when the node takes the transaction', async () => {
     expect(await outcome({ ok: true, txid }, undefined)).toEqual({ ok: true, txid })
@@ -101,7 +103,12 @@ describe('submit', () => {
   it('is done when the answer was lost and the transaction was not', async () => {
     const lost = new ChainError('timeout', 'lost')
     expect(await outcome(lost, inState('pending'))).toEqual({ ok: true, txid })
-    await expect(outcome(lost, undefined)).rejects.toBe(lost)
+  })
+
+  it('sends the same bytes again when no answer came, and gives up in the end', async () => {
+    const lost = new ChainError('unreachable', 'lost')
+    expect(await outcomeOf([lost, lost, { ok: true, txid }], undefined)).toEqual({ ok: true, txid })
+    await expect(outcomeOf([lost, lost, lost, { ok: true, txid }], undefined)).rejects.toBe(lost)
   })
 
   it('does not believe an answer about another transaction', async () => {

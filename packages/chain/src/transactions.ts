@@ -98,22 +98,44 @@ export type Submission =
   | { readonly ok: true; readonly txid: string }
   | { readonly ok: false; readonly reason: string; readonly message: string }
 
+export interface SubmitOptions {
+  /** Times that the same bytes are sent when no answer comes. Default 4. */
+  readonly attempts?: number
+  /** Before the second attempt; doubles with every further one, and is jittered, ms. Default 250. */
+  readonly backoffMs?: number
+  /** In [0, 1). */
+  readonly random?: () => number
+  readonly wait?: (ms: number) => Promise<void>
+}
+
 /**
- * Broadcasts a signed transaction; sending the same one again is the same submission. A refusal of a transaction that the chain already
- * has, in the mempool or in a block, counts as accepted. Throws `ChainError` when nothing can be known: then submit the same bytes again.
+ * Broadcasts a signed transaction; sending the same one again is the same submission, so it is sent again when no answer comes. A refusal of
+ * a transaction that the chain already has, in the mempool or in a block, counts as accepted. Throws `ChainError` when nothing can be
+ * known after the last attempt: submit the same bytes later.
  */
-export async function submit(client: StacksClient, transaction: SignedTransaction): Promise<Submission> {
+export async function submit(
+  client: StacksClient,
+  transaction: SignedTransaction,
+  options: SubmitOptions = {},
+): Promise<Submission> {
   const { txid, hex } = transaction
-  try {
-    const answer = await client.broadcast(hex)
-    if (answer.ok && answer.txid !== txid)
-      throw new ChainError('malformed', `broadcast answered ${answer.txid} for ${txid}`)
-    if (answer.ok) return answer
-    return (await isKnown(client, txid)) ? { ok: true, txid } : answer
-  } catch (error) {
-    // The answer was lost, the transaction perhaps not.
-    if (await isKnown(client, txid).catch(() => false)) return { ok: true, txid }
-    throw error
+  const { attempts = 4, backoffMs = 250, random = Math.random } = options
+  const wait = options.wait ?? ((ms: number) => new Promise<void>((done) => setTimeout(done, ms)))
+  for (let attempt = 1; ; attempt++) {
+    try {
+      const answer = await client.broadcast(hex)
+      if (answer.ok && answer.txid !== txid)
+        throw new ChainError('malformed', `broadcast answered ${answer.txid} for ${txid}`)
+      if (answer.ok) return answer
+      return (await isKnown(client, txid)) ? { ok: true, txid } : answer
+    } catch (error) {
+      // The answer was lost, the transaction perhaps not.
+      if (await isKnown(client, txid).catch(() => false)) return { ok: true, txid }
+      const lost =
+        error instanceof ChainError && (error.reason === 'unreachable' || error.reason === 'timeout')
+      if (!lost || attempt >= attempts) throw error
+      await wait(backoffMs * 2 ** (attempt - 1) * (0.5 + random()))
+    }
   }
 }
 

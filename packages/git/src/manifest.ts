@@ -25,6 +25,8 @@ export async function hashFiles(
 ): Promise<Parsed<HashedFile[]>> {
   const bad = blobs.find((blob) => blob.path.includes('\ufffd') || !isReleasePath(`/${blob.path}`))
   if (bad) return refused(`a release cannot hold the path ${JSON.stringify(bad.path.slice(0, 200))}`)
+  const reserved = blobs.find((blob) => /^\.well-known\/understudy(\.json$|\/)/.test(blob.path))
+  if (reserved) return refused(`mirrors speak for themselves at ${reserved.path}`)
   const hashed = new Map<string, { sha256: string; size: number }>()
   const oids = [...new Set(blobs.map((blob) => blob.oid))]
   let total = 0

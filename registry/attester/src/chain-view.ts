@@ -5,6 +5,7 @@ import { createLogReader, readComplete } from '@understudy/chain/logReader'
 import { type ChainApp, projectChain, rulesAt, stateBelow } from '@understudy/chain/state'
 import { epochAt } from '@understudy/protocol/epoch'
 import type { Rules } from '@understudy/protocol/rules'
+import type { Anchor } from '@understudy/protocol/settlement'
 
 /** The chain as it was last read. */
 export interface ChainSight {
@@ -18,14 +19,25 @@ export interface ChainView {
   sight(): ChainSight | undefined
   /** Reads what is new. Throws when the chain cannot be read; the last sight stays. */
   refresh(): Promise<ChainSight>
-  /** An app as it stood below a burn height, its log proven complete by reads of the chain's state. */
-  appBelow(app: string, burnHeight: number): Promise<ChainApp>
+  /** What an epoch that ended at this burn height is settled on. To be asked at 6 burn confirmations: it is read once. */
+  basisBelow(app: string, burnHeight: number): Promise<Basis>
 }
+
+export interface Basis {
+  /** The last Stacks block below the height. */
+  readonly anchor: Anchor
+  /** The app as it stood there, its log proven complete by reads of the chain's state. */
+  readonly app: ChainApp
+}
+
+/** Bases that are kept. */
+const maxBases = 64
 
 export function createChainView(client: StacksClient, contracts: Contracts): ChainView {
   const reader = createLogReader(client, contracts)
   let sight: ChainSight | undefined
   let events: readonly ChainEvent[] = []
+  const bases = new Map<string, Basis>()
   return {
     sight: () => sight,
     async refresh() {
@@ -40,11 +52,18 @@ export function createChainView(client: StacksClient, contracts: Contracts): Cha
       }
       return sight
     },
-    async appBelow(app, burnHeight) {
+    async basisBelow(app, burnHeight) {
+      const key = `${app}:${burnHeight}`
+      const known = bases.get(key)
+      if (known) return known
+      const { height, hash } = await client.anchorBelow(burnHeight)
       const complete = await readComplete(client, contracts, reader, app)
       const state = stateBelow(complete, burnHeight).apps.get(app)
       if (!state) throw new Error(`app ${app} was not registered below burn height ${burnHeight}`)
-      return state
+      if (bases.size >= maxBases) bases.delete(bases.keys().next().value!)
+      const basis = { anchor: { height, hash }, app: state }
+      bases.set(key, basis)
+      return basis
     },
   }
 }

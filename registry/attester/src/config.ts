@@ -46,9 +46,7 @@ const within = (value: number, least: number, most: number) =>
   Math.round(Math.min(most, Math.max(least, value)))
 
 /** The pace that follows from how often mirrors are probed, where it is not set. All in ms. */
-export function paceOf(
-  config: Pick<Config, 'PROBE_INTERVAL_MS' | 'CHAIN_POLL_MS' | 'DELTA_MS' | 'PROBE_TIMEOUT_MS'>,
-) {
+export function paceOf(config: Pick<Config, 'PROBE_INTERVAL_MS' | 'CHAIN_POLL_MS' | 'DELTA_MS'>) {
   const interval = config.PROBE_INTERVAL_MS
   return {
     intervalMs: interval,
@@ -58,7 +56,6 @@ export function paceOf(
     pauseMs: within(interval / 5, 50, 5_000),
     forkIntervalMs: within(interval * 10, 10_000, 3_600_000),
     leasePollMs: within(interval / 20, 50, 1_000),
-    // Three fetches, five challenges, a relayed one, a clone: a lease that ends early only means a probe done twice.
-    leaseMs: config.PROBE_TIMEOUT_MS * 6 + 60_000,
+    leaseMs: 6_000,
   }
 }

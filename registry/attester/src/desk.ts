@@ -29,6 +29,8 @@ export interface Desk {
   readonly txFee: bigint
   readonly latitude: number
   readonly longitude: number
+  /** True the first time that it is asked about a matter: for saying something once only. */
+  once(matter: string): boolean
 }
 
 /** One epoch of one app, at a burn height. */

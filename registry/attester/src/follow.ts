@@ -103,7 +103,8 @@ export function createFollower(
       const results = await Promise.all(
         due.map(async (event) => {
           const result = await relays.publish(event)
-          if (!result.ok) desk.log.warn({ kind: event.kind, refused: result.refused }, 'not published')
+          if (!result.ok && desk.once(event.id))
+            desk.log.warn({ kind: event.kind, refused: result.refused }, 'not published')
           return { id: event.id, ok: result.ok }
         }),
       )

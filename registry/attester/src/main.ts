@@ -68,6 +68,7 @@ const desk: Desk = {
   txFee: config.TX_FEE,
   latitude: config.LATITUDE,
   longitude: config.LONGITUDE,
+  once: firstTime(10_000),
 }
 
 let wake: () => void = () => {}
@@ -115,14 +116,19 @@ const workers = startWorkers(observer, {
 
 let stopping = false
 let turnedAt = 0
+let failures = 0
 const turning = (async () => {
   while (!stopping) {
     try {
       await turn(desk, { apps: config.APPS, intervalMs: pace.intervalMs, follower })
       turnedAt = Date.now()
+      failures = 0
       burn.set(desk.chain.sight()?.burnHeight ?? 0)
     } catch (error) {
-      log.error({ err: error }, 'turn failed, trying again')
+      failures++
+      const pause = Math.min(pace.chainPollMs * 2 ** Math.min(failures, 5), 5_000) * (0.5 + Math.random() / 2)
+      log.error({ err: error, pause: Math.round(pause) }, 'turn failed, trying again')
+      await delay(pause)
     }
     // What relays bring in is looked at soon, but not one event at a time.
     const woken = new Promise<void>((resolve) => {
@@ -181,6 +187,16 @@ onShutdown(log, [
   ['database', () => pool.end()],
   ['postgres', () => postgres?.stop()],
 ])
+
+function firstTime(most: number): (matter: string) => boolean {
+  const known = new Set<string>()
+  return (matter) => {
+    if (known.has(matter)) return false
+    if (known.size >= most) known.clear()
+    known.add(matter)
+    return true
+  }
+}
 
 /** Chain and database may still be starting. */
 async function untilAnswered<T>(ask: () => Promise<T>): Promise<T> {

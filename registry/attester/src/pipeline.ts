@@ -25,6 +25,8 @@ import { submitSettlement } from './settle/submit.ts'
  * Every stage looks at what is stored, does its part when its time has come, and stores it before anything is published.
  */
 const stages: readonly Stage[] = [closeEpoch, cutOff, propose, coSign, gather, submitSettlement]
+/** What is left where the chain has a settlement, whoever sent it. */
+const whenSettled: readonly Stage[] = [submitSettlement]
 
 export interface PipelineOptions {
   /** Coordinates to attest; empty for every app whose rules list our key. */
@@ -60,10 +62,17 @@ async function advance(desk: Desk, at: EpochAt): Promise<void> {
   const { app, row } = at
   try {
     let current = row
-    for (const stage of stages) current = await stage(desk, { ...at, row: current })
+    const due = app.settlements.has(row.epoch) ? whenSettled : stages
+    for (const stage of due) current = await stage(desk, { ...at, row: current })
     // An attempt failed: perhaps somebody lacks what we hold.
     if (current.final === null && attemptAt(app.schedule, row.epoch, at.burnHeight) === 1)
-      await releaseEvents(desk.db, app.id, row.epoch, [kinds.commitment, kinds.attestation])
+      await releaseEvents(
+        desk.db,
+        app.id,
+        row.epoch,
+        // Before our cut-off our attestations stay ours.
+        current.cutOffAt > 0 ? [kinds.commitment, kinds.attestation] : [kinds.commitment],
+      )
   } catch (error) {
     desk.log.error({ err: error, app: app.id, epoch: row.epoch }, 'stage failed, trying again')
   }

@@ -1,4 +1,4 @@
-import { leaseDueTargets } from './db/targets.ts'
+import { extendLeases, leaseDueTargets, type Target } from './db/targets.ts'
 import type { Observation } from './observation/observation.ts'
 import { type Observer, observe } from './observation/observe.ts'
 
@@ -7,7 +7,10 @@ export interface Workers {
   stop(): Promise<void>
 }
 
-/** Leases targets as they fall due and probes them, `concurrency` at a time. A lease outlives any probe; a crash just lets it end. */
+/**
+ * Leases targets as they fall due and probes them, `concurrency` at a time. Leases are short and renewed, so that what a killed worker
+ * held is soon somebody else's.
+ */
 export function startWorkers(
   observer: Observer,
   options: {
@@ -18,7 +21,7 @@ export function startWorkers(
   },
 ): Workers {
   const { desk } = observer
-  const running = new Set<Promise<void>>()
+  const running = new Map<Target, Promise<void>>()
   let stopped = false
   let wake: () => void = () => {}
 
@@ -34,10 +37,11 @@ export function startWorkers(
               if (observation) options.onObserved(observation, performance.now() - start)
             })
             .catch((error: unknown) =>
+              // Its lease is no longer renewed: it will soon be tried again.
               desk.log.error({ err: error, mirror: target.mirror }, 'observation failed'),
             )
-            .finally(() => running.delete(work))
-          running.add(work)
+            .finally(() => running.delete(target))
+          running.set(target, work)
         }
       } catch (error) {
         desk.log.error({ err: error }, 'no targets could be leased')
@@ -49,13 +53,20 @@ export function startWorkers(
     }
   }
 
+  const renewing = setInterval(() => {
+    void extendLeases(desk.db, [...running.keys()], desk.now() + options.leaseMs).catch((error: unknown) =>
+      desk.log.warn({ err: error }, 'leases could not be renewed'),
+    )
+  }, options.leaseMs / 3)
+
   const working = work()
   return {
     async stop() {
       stopped = true
       wake()
       await working
-      await Promise.all(running)
+      await Promise.all(running.values())
+      clearInterval(renewing)
     },
   }
 }

@@ -43,6 +43,7 @@ export function AppPage({ app: id }: { app: string }) {
     )
 
   const { value } = app
+  const stale = [app, mirrors, epochs].find((read) => read.state === 'ready' && read.trouble)
   return (
     <>
       <p class="crumb">
@@ -50,7 +51,7 @@ export function AppPage({ app: id }: { app: string }) {
       </p>
       <Title text={value.name} />
       {value.description && <p class="lede">{value.description}</p>}
-      <Stale {...app} />
+      {stale?.state === 'ready' && <Stale {...stale} />}
       {!value.bound && (
         <p class="note warn">
           The repository's own announcement does not name the Stacks account that registered this app (yet).
@@ -73,12 +74,7 @@ export function AppPage({ app: id }: { app: string }) {
         {mirrors.state === 'failed' && (
           <Trouble what="The mirrors could not be read" reason={mirrors.reason} />
         )}
-        {mirrors.state === 'ready' && (
-          <>
-            <Stale {...mirrors} />
-            <Mirrors app={value} mirrors={mirrors.value} />
-          </>
-        )}
+        {mirrors.state === 'ready' && <Mirrors app={value} mirrors={mirrors.value} />}
       </section>
 
       <Pool app={value} />
@@ -88,14 +84,11 @@ export function AppPage({ app: id }: { app: string }) {
         {epochs.state === 'loading' && <Loading what="the epochs" />}
         {epochs.state === 'failed' && <Trouble what="The epochs could not be read" reason={epochs.reason} />}
         {epochs.state === 'ready' && (
-          <>
-            <Stale {...epochs} />
-            <Epochs
-              app={value}
-              epochs={epochs.value}
-              names={new Map(mirrors.state === 'ready' ? mirrors.value.map((m) => [m.mirror, m.name]) : [])}
-            />
-          </>
+          <Epochs
+            app={value}
+            epochs={epochs.value}
+            names={new Map(mirrors.state === 'ready' ? mirrors.value.map((m) => [m.mirror, m.name]) : [])}
+          />
         )}
       </section>
 
@@ -137,7 +130,8 @@ function Facts({ app }: { app: AppView }) {
             <>
               number {app.release.seq},{' '}
               <code title={app.release.commit}>{app.release.commit.slice(0, 10)}</code>,{' '}
-              {plural(app.release.files, 'file')}, {relative(app.release.createdAt, Date.now())}
+              {app.release.files > 0 && `${plural(app.release.files, 'file')}, `}
+              {relative(app.release.createdAt, Date.now())}
             </>
           ) : (
             'none yet'

@@ -4,7 +4,7 @@ import { shortened, transactionLink } from '../link.ts'
 import { usePolled } from '../polled.ts'
 import { useTheatre } from '../theatre.ts'
 import { plural } from '../time.ts'
-import { blockNumber, epochStates, heightInWords } from '../words.ts'
+import { blockNumber, epochStates, heightInWords, recomputations } from '../words.ts'
 import { Loading } from './loading.tsx'
 import { Pill } from './pill.tsx'
 import { Stx } from './stx.tsx'
@@ -54,7 +54,9 @@ function Epoch({ app, epoch, names }: { app: AppView; epoch: EpochView; names: N
   return (
     <>
       <tr>
-        <th scope="row">{epoch.epoch}</th>
+        <th scope="row" data-label="Epoch">
+          {epoch.epoch}
+        </th>
         <td data-label="State">
           <Pill kind={epoch.state} text={epochStates[epoch.state]} />
           {burn !== undefined && (
@@ -112,27 +114,27 @@ function Payouts({ app, epoch, names }: { app: string; epoch: number; names: Nam
   if (detail.state === 'loading') return <Loading what="the payments" lines={2} />
   if (detail.state === 'failed')
     return <Trouble what="The payments could not be read" reason={detail.reason} />
-  if (detail.value.payouts.length === 0)
-    return (
-      <p>The registry does not hold the evidence behind this settlement, so it cannot list the payments.</p>
-    )
+  const { payouts, recomputed } = detail.value
   return (
-    <ul class="payouts">
-      {detail.value.payouts.map((payout) => (
-        <li key={payout.index}>
-          <Stx micro={payout.amount} /> to{' '}
-          {payout.mirror === 0 ? 'an attester' : (names.get(payout.mirror) ?? `mirror ${payout.mirror}`)}{' '}
-          <code title={payout.recipient}>{shortened(payout.recipient, 4)}</code>
-          {payout.claimTxid === null ? (
-            ': not claimed yet'
-          ) : (
-            <>
-              : paid, <Transaction txid={payout.claimTxid} label={`payment ${payout.index}`} />
-            </>
-          )}
-        </li>
-      ))}
-    </ul>
+    <>
+      <p>{recomputations[recomputed]}</p>
+      <ul class="payouts">
+        {payouts.map((payout) => (
+          <li key={payout.index}>
+            <Stx micro={payout.amount} /> to{' '}
+            {payout.mirror === 0 ? 'an attester' : (names.get(payout.mirror) ?? `mirror ${payout.mirror}`)}{' '}
+            <code title={payout.recipient}>{shortened(payout.recipient, 4)}</code>
+            {payout.claimTxid === null ? (
+              ': not claimed yet'
+            ) : (
+              <>
+                : paid, <Transaction txid={payout.claimTxid} label={`payment ${payout.index}`} />
+              </>
+            )}
+          </li>
+        ))}
+      </ul>
+    </>
   )
 }
 

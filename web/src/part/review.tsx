@@ -47,8 +47,11 @@ export function Review(props: {
   async function choose(again: boolean): Promise<void> {
     setStep({ at: 'wallet', busy: true, said: '' })
     try {
-      const [wallet, calls] = await Promise.all([import('../wallet.ts'), import('@understudy/chain/calls')])
-      const answer = await wallet.askAddress(network.chainId, again)
+      const [{ askAddress }, calls] = await Promise.all([
+        import('../wallet.ts'),
+        import('@understudy/chain/calls'),
+      ])
+      const answer = await askAddress(network.chainId, again)
       if (!answer.ok) {
         const said = answer.cancelled
           ? 'No wallet was chosen. Nothing was sent.'

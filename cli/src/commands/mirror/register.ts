@@ -4,7 +4,7 @@ import { epochAt, epochStart } from '@understudy/protocol/epoch'
 import { parseAmount } from '../../amount.ts'
 import { command, type Io } from '../../command.ts'
 import { Failure, UsageFailure } from '../../failure.ts'
-import { chainArgs, feeArgs, findApp, keyArgs, openChain, secretOf } from '../../network.ts'
+import { chainArgs, feeArgs, findApp, keyArgs, openChain, parseApp, secretOf } from '../../network.ts'
 import { createSender } from '../../transaction.ts'
 
 export const mirrorRegister = (io: Io) =>
@@ -31,6 +31,7 @@ export const mirrorRegister = (io: Io) =>
       ...feeArgs,
     },
     async run(args) {
+      parseApp(args.app)
       const nodeKey = args['node-key']
       if (!/^[0-9a-f]{64}$/.test(nodeKey)) {
         throw new UsageFailure(

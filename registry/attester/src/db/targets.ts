@@ -1,4 +1,4 @@
-import { and, asc, eq, inArray, lte, not, sql } from 'drizzle-orm'
+import { and, asc, eq, gt, inArray, lte, not, sql } from 'drizzle-orm'
 import type { Database } from './database.ts'
 import { targets } from './schema.ts'
 
@@ -49,6 +49,20 @@ export async function leaseDueTargets(
         .where(and(eq(targets.app, app), eq(targets.mirror, mirror)))
     return due
   })
+}
+
+/** Keeps leases from ending while their work goes on. */
+export async function extendLeases(
+  db: Database,
+  held: readonly Pick<Target, 'app' | 'mirror'>[],
+  leasedUntil: number,
+): Promise<void> {
+  for (const { app, mirror } of held)
+    await db
+      .update(targets)
+      .set({ leasedUntil })
+      // One that has just ended stays ended.
+      .where(and(eq(targets.app, app), eq(targets.mirror, mirror), gt(targets.leasedUntil, 0)))
 }
 
 /** Ends a lease: when the target is due next, and what was learned of its address. */

@@ -19,6 +19,11 @@ interface Shelf {
   readonly objects: Objects
 }
 
+interface Tree {
+  readonly shelf: Shelf
+  readonly blobs: readonly TreeBlob[]
+}
+
 const maxTrees = 16
 /** After a fetch that brought nothing, ms until the same URL is asked for that commit again. */
 const patienceMs = 20_000
@@ -29,7 +34,8 @@ export function createLibrary(options: {
   readonly now: () => number
 }): Library {
   const shelves = new Map<string, Promise<Shelf>>()
-  const trees = new Map<string, { shelf: Shelf; blobs: readonly TreeBlob[] }>()
+  const trees = new Map<string, Tree>()
+  const searches = new Map<string, Promise<Tree | undefined>>()
   const missed = new Map<string, number>()
 
   function shelfOf(app: string, url: string): Promise<Shelf> {
@@ -47,10 +53,25 @@ export function createLibrary(options: {
     return shelf
   }
 
-  /** The commit's files, out of the first clone that holds it. */
-  async function treeOf(app: string, commit: string, sources: readonly string[]) {
+  /** The commit's files. Whoever asks while it is being fetched waits for the same fetch. */
+  function treeOf(app: string, commit: string, sources: readonly string[]): Promise<Tree | undefined> {
     const known = trees.get(commit)
-    if (known) return known
+    if (known) return Promise.resolve(known)
+    const key = `${app} ${commit}`
+    let search = searches.get(key)
+    if (!search) {
+      search = searchTree(app, commit, sources).finally(() => searches.delete(key))
+      searches.set(key, search)
+    }
+    return search
+  }
+
+  /** Out of the first clone that holds the commit. */
+  async function searchTree(
+    app: string,
+    commit: string,
+    sources: readonly string[],
+  ): Promise<Tree | undefined> {
     for (const url of sources) {
       const shelf = await shelfOf(app, url)
       const key = `${url} ${commit}`

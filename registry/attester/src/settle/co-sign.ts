@@ -1,25 +1,25 @@
-import { attemptAt, proposerOf } from '@understudy/protocol/epoch'
+import { attemptAt, epochEnd, proposerOf } from '@understudy/protocol/epoch'
 import { kinds } from '@understudy/protocol/kinds'
 import { attesterKey } from '@understudy/protocol/rules'
-import { parseSignedOutcome, type SignedOutcome, settlementHash } from '@understudy/protocol/settlement'
+import { parseSignedOutcome, type SignedOutcome } from '@understudy/protocol/settlement'
 import { eventsOfEpoch } from '../db/events.ts'
 import type { Desk, EpochAt, Stage } from '../desk.ts'
 import { heldBundles } from './bundles.ts'
 import { admissibleBundles, computeOutcome, demandedBundles, inputsRefused } from './outcome.ts'
-import { anchorHeight, signOutcome } from './propose.ts'
+import { hashOf, outcomesSigned, signOutcome } from './propose.ts'
 
 /** Recomputes what others proposed in their turn, and signs it too when it is the same, and only then. */
 export const coSign: Stage = async (desk, at) => {
   const { app, rules, row, burnHeight } = at
   const open = attemptAt(app.schedule, row.epoch, burnHeight)
   if (row.cutOffAt === 0 || open < 0) return row
-  const signed = await signedBy(desk, at)
+  const signed = await outcomesSigned(desk, at)
   for (const proposal of await proposalsOf(desk, at)) {
     const { attester, attempt, message } = proposal
     if (attester === desk.identity.pubkey || signed.has(hashOf(desk, message))) continue
     const ours = attempt <= open && proposerOf(rules.keys, row.epoch, attempt) === attesterKey(attester)
     const reason = ours ? await refusal(desk, at, proposal) : 'not its turn'
-    if (reason) {
+    if (reason && desk.once(`${proposal.eventId}:${reason}`)) {
       const what = { app: app.id, epoch: row.epoch, attempt, proposal: proposal.eventId, reason }
       desk.log.warn(what, 'not co-signing')
     }
@@ -31,14 +31,14 @@ export const coSign: Stage = async (desk, at) => {
 async function refusal(desk: Desk, at: EpochAt, proposal: SignedOutcome): Promise<string | undefined> {
   const { rules, row } = at
   const held = await heldBundles(desk, at)
-  const anchor = await desk.client.anchorBelow(anchorHeight(at))
+  const basis = await desk.chain.basisBelow(at.app.id, epochEnd(at.app.schedule, row.epoch))
   const admissible = admissibleBundles(held, row, desk.deltaMs)
   const demanded = demandedBundles(held, row, desk.now(), desk.deltaMs)
-  const expected = { rulesVersion: rules.version, anchor }
+  const expected = { rulesVersion: rules.version, anchor: basis.anchor }
   const refused = inputsRefused(proposal.inputs, expected, demanded, admissible)
   if (refused) return refused
   const chosen = admissible.filter((h) => proposal.inputs.commitments.some((c) => c.key === h.key))
-  const computed = await computeOutcome(desk, at, anchor, chosen)
+  const computed = computeOutcome(desk, at, basis, chosen)
   if (hashOf(desk, computed.message) !== hashOf(desk, proposal.message)) return 'another outcome than ours'
   await signOutcome(desk, at, computed, kinds.coSignature, proposal.attempt)
   return undefined
@@ -51,18 +51,3 @@ async function proposalsOf(desk: Desk, { app, row }: EpochAt): Promise<SignedOut
     return read.ok && read.value.message.pool === desk.contracts.pool ? [read.value] : []
   })
 }
-
-/** Hashes of the outcomes that we signed. */
-async function signedBy(desk: Desk, { app, row }: EpochAt): Promise<ReadonlySet<string>> {
-  const hashes = new Set<string>()
-  for (const kind of [kinds.proposal, kinds.coSignature]) {
-    for (const { event } of await eventsOfEpoch(desk.db, kind, app.id, row.epoch)) {
-      const read = parseSignedOutcome(event, desk.identity.chainId)
-      if (event.pubkey === desk.identity.pubkey && read.ok) hashes.add(hashOf(desk, read.value.message))
-    }
-  }
-  return hashes
-}
-
-const hashOf = (desk: Desk, message: SignedOutcome['message']): string =>
-  Buffer.from(settlementHash(message, desk.identity.chainId)).toString('hex')

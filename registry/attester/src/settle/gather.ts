@@ -1,9 +1,10 @@
 import { kinds } from '@understudy/protocol/kinds'
 import { attesterKey, threshold } from '@understudy/protocol/rules'
-import { parseSignedOutcome, type SignedOutcome, settlementHash } from '@understudy/protocol/settlement'
+import { parseSignedOutcome, type SignedOutcome } from '@understudy/protocol/settlement'
 import { enqueueSettlement, outboxOf } from '../db/epochs.ts'
 import { eventsOfEpoch } from '../db/events.ts'
 import type { Stage } from '../desk.ts'
+import { hashOf } from './propose.ts'
 
 /** Once M attesters signed one outcome: it goes to the outbox. Its proposer sends at once, others when nobody else seems to. */
 export const gather: Stage = async (desk, { app, rules, row }) => {
@@ -13,7 +14,7 @@ export const gather: Stage = async (desk, { app, rules, row }) => {
     for (const { event } of await eventsOfEpoch(desk.db, kind, app.id, row.epoch)) {
       const read = parseSignedOutcome(event, desk.identity.chainId)
       if (!read.ok || read.value.message.pool !== desk.contracts.pool) continue
-      const hash = Buffer.from(settlementHash(read.value.message, desk.identity.chainId)).toString('hex')
+      const hash = hashOf(desk, read.value.message)
       outcomes.set(hash, [...(outcomes.get(hash) ?? []), read.value])
     }
   }
@@ -23,8 +24,7 @@ export const gather: Stage = async (desk, { app, rules, row }) => {
     )
     const given = signatures.filter((signature) => signature !== null).length
     if (given < threshold(rules.keys)) continue
-    const first = signed.some((s) => s.attester === desk.identity.pubkey && s.attempt === signed[0]!.attempt)
-    const proposer = signed[0]!.attester === desk.identity.pubkey && first
+    const proposer = signed[0]!.attester === desk.identity.pubkey
     const pause = proposer ? 0 : desk.deltaMs * (2 + 3 * desk.random())
     await enqueueSettlement(desk.db, signed[0]!.message, signatures, desk.now() + pause)
     desk.log.info({ app: app.id, epoch: row.epoch, signatures: given, proposer }, 'signatures gathered')

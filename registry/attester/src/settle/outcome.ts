@@ -1,7 +1,7 @@
 import { bondedMirrors } from '@understudy/chain/state'
-import { epochEnd } from '@understudy/protocol/epoch'
 import { type Outcome, outcomeOf } from '@understudy/protocol/outcome'
 import { type Anchor, type Inputs, inputsHash, type SettlementMessage } from '@understudy/protocol/settlement'
+import type { Basis } from '../chain-view.ts'
 import type { Desk, EpochAt } from '../desk.ts'
 import type { HeldBundle } from './bundles.ts'
 
@@ -15,13 +15,12 @@ export interface ComputedOutcome {
 }
 
 /** The outcome of an epoch from these bundles: a pure function of what `inputs` names, on the chain's state at the anchor. */
-export async function computeOutcome(
-  desk: Pick<Desk, 'chain' | 'contracts'>,
+export function computeOutcome(
+  desk: Pick<Desk, 'contracts'>,
   { app, rules, row }: Pick<EpochAt, 'app' | 'rules' | 'row'>,
-  anchor: Anchor,
+  { anchor, app: below }: Basis,
   chosen: readonly HeldBundle[],
-): Promise<ComputedOutcome> {
-  const below = await desk.chain.appBelow(app.id, epochEnd(app.schedule, row.epoch))
+): ComputedOutcome {
   const outcome = outcomeOf({
     rules,
     free: below.pool.free,
@@ -30,7 +29,7 @@ export async function computeOutcome(
   })
   const inputs: Inputs = {
     rulesVersion: rules.version,
-    anchor: { height: anchor.height, hash: anchor.hash },
+    anchor,
     commitments: chosen.map(({ key, root }) => ({ key, root })),
   }
   const { root, allocated, count } = outcome

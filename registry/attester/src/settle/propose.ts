@@ -1,7 +1,12 @@
-import { attemptAt, proposerOf } from '@understudy/protocol/epoch'
+import { attemptAt, epochEnd, proposerOf } from '@understudy/protocol/epoch'
 import { kinds } from '@understudy/protocol/kinds'
 import { threshold } from '@understudy/protocol/rules'
-import { parseSignedOutcome, settlementHash, signedOutcomeTemplate } from '@understudy/protocol/settlement'
+import {
+  parseSignedOutcome,
+  type SettlementMessage,
+  settlementHash,
+  signedOutcomeTemplate,
+} from '@understudy/protocol/settlement'
 import { signHash } from '@understudy/protocol/sip018'
 import { claimOutcome } from '../db/epochs.ts'
 import { eventsOfEpoch, keepEvent } from '../db/events.ts'
@@ -15,32 +20,34 @@ export const propose: Stage = async (desk, at) => {
   const attempt = attemptAt(app.schedule, row.epoch, burnHeight)
   if (row.cutOffAt === 0 || attempt < 0) return row
   if (proposerOf(rules.keys, row.epoch, attempt) !== desk.identity.key) return row
-  if (await hasProposed(desk, at, attempt)) return row
   const chosen = admissibleBundles(await heldBundles(desk, at), row, desk.deltaMs)
+  const what = { app: app.id, epoch: row.epoch, attempt, bundles: chosen.length }
   if (chosen.length < threshold(rules.keys)) {
-    desk.log.warn(
-      { app: app.id, epoch: row.epoch, attempt, bundles: chosen.length },
-      'too few bundles to propose',
-    )
+    if (desk.once(`${app.id}:${row.epoch}:${attempt}`)) desk.log.warn(what, 'too few bundles to propose')
     return row
   }
-  const anchor = await desk.client.anchorBelow(anchorHeight(at))
-  const computed = await computeOutcome(desk, at, anchor, chosen)
+  const basis = await desk.chain.basisBelow(app.id, epochEnd(app.schedule, row.epoch))
+  const computed = computeOutcome(desk, at, basis, chosen)
+  // Where we co-signed this very outcome already, our signature is out and saying it again helps nobody.
+  if ((await outcomesSigned(desk, at)).has(hashOf(desk, computed.message))) return row
   await signOutcome(desk, at, computed, kinds.proposal, attempt)
   return row
 }
 
-/** Burn height that the anchor lies below: the epoch's end. */
-export const anchorHeight = ({ app, row }: Pick<EpochAt, 'app' | 'row'>): number =>
-  app.schedule.start + (row.epoch + 1) * app.schedule.length
+/** The hash that a signature under this outcome covers, hex. */
+export const hashOf = (desk: Pick<Desk, 'identity'>, message: SettlementMessage): string =>
+  Buffer.from(settlementHash(message, desk.identity.chainId)).toString('hex')
 
-async function hasProposed(desk: Desk, { app, row }: EpochAt, attempt: number): Promise<boolean> {
-  const proposals = await eventsOfEpoch(desk.db, kinds.proposal, app.id, row.epoch)
-  return proposals.some(({ event }) => {
-    if (event.pubkey !== desk.identity.pubkey) return false
-    const read = parseSignedOutcome(event, desk.identity.chainId)
-    return read.ok && read.value.attempt === attempt
-  })
+/** Hashes of the outcomes that we signed for this epoch. */
+export async function outcomesSigned(desk: Desk, { app, row }: EpochAt): Promise<ReadonlySet<string>> {
+  const hashes = new Set<string>()
+  for (const kind of [kinds.proposal, kinds.coSignature]) {
+    for (const { event } of await eventsOfEpoch(desk.db, kind, app.id, row.epoch)) {
+      const read = parseSignedOutcome(event, desk.identity.chainId)
+      if (event.pubkey === desk.identity.pubkey && read.ok) hashes.add(hashOf(desk, read.value.message))
+    }
+  }
+  return hashes
 }
 
 /** Signs an outcome and stores the signature before it leaves; never a second outcome for the same inputs. */
@@ -51,12 +58,12 @@ export async function signOutcome(
   kind: typeof kinds.proposal | typeof kinds.coSignature,
   attempt: number,
 ): Promise<boolean> {
-  const hash = settlementHash(message, desk.identity.chainId)
-  const signature = signHash(hash, desk.identity.secretKey)
+  const hash = hashOf(desk, message)
+  const signature = signHash(Buffer.from(hash, 'hex'), desk.identity.secretKey)
   const template = signedOutcomeTemplate(kind, { attempt, inputs, message, signature }, seconds(desk))
   const event = await sign(desk, template)
   const signed = await desk.db.transaction(async (tx) => {
-    if (!(await claimOutcome(tx, message, Buffer.from(hash).toString('hex')))) return false
+    if (!(await claimOutcome(tx, message, hash))) return false
     const place = { app: app.id, epoch: row.epoch, receivedAt: desk.now() }
     await keepEvent(tx, event, { ...place, outgoing: 'due' })
     return true
