@@ -45,6 +45,14 @@
 (define-constant ERR_CLAIMABLE (err u329))
 (define-constant ERR_SWEPT (err u330))
 (define-constant ERR_MIRROR (err u331))
+(define-constant ERR_KEY (err u332))
+(define-constant ERR_SAME (err u333))
+(define-constant ERR_BANNED (err u334))
+(define-constant ERR_BONDED (err u335))
+(define-constant ERR_NOT_BONDED (err u336))
+(define-constant ERR_NOT_OWNER (err u337))
+(define-constant ERR_LISTED (err u338))
+(define-constant ERR_STANDS (err u339))
 
 ;; ---------------------------------------------------------------- constants
 
@@ -69,8 +77,8 @@
 
 ;; ---------------------------------------------------------------- state
 
-;; Invariant 1: deposited = free + parked + owed + paid + refunded, for every app.
-;; Invariant 2: the contract's balance is at least the sum of free + parked + owed of all apps.
+;; Invariant 1: deposited + slashed = free + parked + owed + paid + refunded, for every app.
+;; Invariant 2: the contract's balance is at least the sum of free + parked + owed + bonded of all apps.
 ;; Invariant 3: common <= free; the funders' part, free - common, is at most shares, and 0 where there are none.
 ;; Invariant 4: free falls by settlements and, while quiet, by exits only: between the end of an epoch and its settlement or lapse it cannot.
 ;; Invariant 5: generations only grow, and only while quiet.
@@ -84,6 +92,8 @@
     owed: uint, ;; allocated, not yet paid
     paid: uint, ;; ever paid out
     refunded: uint, ;; ever taken out by funders
+    bonded: uint, ;; bonds of attesters
+    slashed: uint, ;; ever taken from bonds into the free money
     shares: uint, ;; of the generation
     generation: uint,
     final-burn: uint, ;; burn height from which every settlement is payable
@@ -140,7 +150,26 @@
   bool
 )
 
-;; Invariant 14: the n-th event of an app has seq n and head = sha256(previous head, sha256(consensus bytes of the event without head)).
+;; Invariant 14: a key is banned by two contradicting signatures of its own, for ever, and nothing else.
+(define-map bans
+  { app: (buff 32), key: (buff 33) }
+  bool
+)
+
+;; The last 19 keys that were banned, as many as rules can list: their signatures count no more.
+(define-map banned
+  (buff 32)
+  (list 19 (buff 33))
+)
+
+;; Invariant 15: the amounts of an app add up to bonded of its pool; each falls by its owner's call, after the key's last listed epoch is
+;; final, or by a ban.
+(define-map attesters
+  { app: (buff 32), key: (buff 33) }
+  { owner: principal, amount: uint }
+)
+
+;; Invariant 16: the n-th event of an app has seq n and head = sha256(previous head, sha256(consensus bytes of the event without head)).
 (define-map logs
   (buff 32)
   { seq: uint, head: (buff 32) }
@@ -158,6 +187,8 @@
     owed: u0,
     paid: u0,
     refunded: u0,
+    bonded: u0,
+    slashed: u0,
     shares: u0,
     generation: u0,
     final-burn: u0,
@@ -242,6 +273,42 @@
       count: count,
     })))
   )))
+)
+
+;; What does an attester sign as its commitment (SIP-018)?
+(define-read-only (commitment-hash (app (buff 32)) (epoch uint) (root (buff 32)) (count uint))
+  (sha256 (concat STRUCTURED_DATA (concat DOMAIN
+    (sha256 (unwrap-panic (to-consensus-buff? {
+      topic: "commitment",
+      pool: current-contract,
+      app: app,
+      epoch: epoch,
+      root: root,
+      count: count,
+    })))
+  )))
+)
+
+;; What does an attester sign to let an owner put a bond behind its key (SIP-018)?
+(define-read-only (bond-hash (app (buff 32)) (owner principal))
+  (sha256 (concat STRUCTURED_DATA (concat DOMAIN
+    (sha256 (unwrap-panic (to-consensus-buff? {
+      topic: "attester-bond",
+      pool: current-contract,
+      app: app,
+      owner: owner,
+    })))
+  )))
+)
+
+;; Did this key contradict itself?
+(define-read-only (is-banned (app (buff 32)) (key (buff 33)))
+  (is-some (map-get? bans { app: app, key: key }))
+)
+
+;; What is at stake for this key, and whose is it?
+(define-read-only (get-attester (app (buff 32)) (key (buff 33)))
+  (map-get? attesters { app: app, key: key })
 )
 
 ;; What stands for this payment in the tree?
@@ -418,8 +485,8 @@
       (challenge (get challenge terms))
       (pool (get-pool app))
       (last (map-get? settlements { app: app, epoch: epoch }))
-      (signers (signers-of (settlement-hash app epoch round inputs root allocated count) keys signatures))
-      (given (len (filter is-true signers)))
+      (signing (signers-of (settlement-hash app epoch round inputs root allocated count) keys signatures))
+      (signers (standing app signing keys))
       (settlement {
         round: round,
         version: (get version row),
@@ -456,11 +523,11 @@
     (asserts!
       (and
         (<= (len signatures) (len keys))
-        (is-eq (len (filter is-given signatures)) given)
+        (is-eq (len (filter is-given signatures)) (len (filter is-true signing)))
       )
       ERR_SIGNATURES
     )
-    (asserts! (>= given (/ (+ (len keys) u1) u2)) ERR_QUORUM)
+    (asserts! (is-quorum signers keys) ERR_QUORUM)
     (map-set settlements { app: app, epoch: epoch } (merge settlement {
       live: true,
       burn: burn-block-height,
@@ -494,6 +561,214 @@
       ERR_PAYABLE
     )
     (ok (void app epoch))
+  )
+)
+
+;; Adds signatures to a live settlement until it is payable, so that it stands where a signer is banned. Those given before stay.
+(define-public (add-signatures
+    (app (buff 32))
+    (epoch uint)
+    (signatures (list 19 (optional (buff 65))))
+  )
+  (let (
+      (settlement (unwrap! (get-settlement app epoch) ERR_NOT_SETTLED))
+      (rules (unwrap!
+        (contract-call? .attester-quorum get-rules app (get version settlement))
+        ERR_UNKNOWN_EPOCH
+      ))
+      (keys (get keys (get terms rules)))
+      (signing (signers-of
+        (settlement-hash app epoch (get round settlement) (get inputs settlement) (get root settlement)
+          (get allocated settlement) (get count settlement)
+        )
+        keys signatures
+      ))
+      (signers (map either keys (padded (get signers settlement)) (padded (standing app signing keys))))
+      (log (get-log app))
+      (event {
+        topic: "signatures-added",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        epoch: epoch,
+        signers: signers,
+      })
+    )
+    (asserts!
+      (not (is-past (get burn settlement) (get height settlement) (get challenge settlement)))
+      ERR_PAYABLE
+    )
+    (asserts!
+      (and
+        (<= (len signatures) (len keys))
+        (is-eq (len (filter is-given signatures)) (len (filter is-true signing)))
+      )
+      ERR_SIGNATURES
+    )
+    (map-set settlements { app: app, epoch: epoch } (merge settlement { signers: signers }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok true)
+  )
+)
+
+;; Bans an attester that signed two commitments for one epoch, and takes its bond. `version` is the rules row that lists it then.
+(define-public (report-commitments
+    (app (buff 32))
+    (epoch uint)
+    (version uint)
+    (key (buff 33))
+    (one { root: (buff 32), count: uint, signature: (buff 65) })
+    (other { root: (buff 32), count: uint, signature: (buff 65) })
+  )
+  (begin
+    (asserts!
+      (not (and (is-eq (get root one) (get root other)) (is-eq (get count one) (get count other))))
+      ERR_SAME
+    )
+    (asserts!
+      (and
+        (signed key (some (get signature one)) (commitment-hash app epoch (get root one) (get count one)))
+        (signed key (some (get signature other))
+          (commitment-hash app epoch (get root other) (get count other))
+        )
+      )
+      ERR_SIGNATURES
+    )
+    (convict app epoch version key)
+  )
+)
+
+;; Bans an attester that signed two outcomes of the same inputs in the same round of an epoch, and takes its bond. Other inputs or another
+;; round are no contradiction: an outcome is a function of its inputs.
+(define-public (report-settlements
+    (app (buff 32))
+    (epoch uint)
+    (version uint)
+    (key (buff 33))
+    (round uint)
+    (inputs (buff 32))
+    (one { root: (buff 32), allocated: uint, count: uint, signature: (buff 65) })
+    (other { root: (buff 32), allocated: uint, count: uint, signature: (buff 65) })
+  )
+  (let (
+      (hash (settlement-hash app epoch round inputs (get root one) (get allocated one) (get count one)))
+      (contrary (settlement-hash app epoch round inputs (get root other) (get allocated other) (get count other)))
+    )
+    (asserts! (not (is-eq hash contrary)) ERR_SAME)
+    (asserts!
+      (and
+        (signed key (some (get signature one)) hash)
+        (signed key (some (get signature other)) contrary)
+      )
+      ERR_SIGNATURES
+    )
+    (convict app epoch version key)
+  )
+)
+
+;; Voids a settlement that is not payable yet and that fewer than M keys still stand behind, whoever sends this.
+(define-public (strike (app (buff 32)) (epoch uint))
+  (let (
+      (settlement (unwrap! (get-settlement app epoch) ERR_NOT_SETTLED))
+      (rules (unwrap!
+        (contract-call? .attester-quorum get-rules app (get version settlement))
+        ERR_UNKNOWN_EPOCH
+      ))
+      (keys (get keys (get terms rules)))
+    )
+    (asserts!
+      (not (is-past (get burn settlement) (get height settlement) (get challenge settlement)))
+      ERR_PAYABLE
+    )
+    (asserts! (not (is-quorum (standing app (get signers settlement) keys) keys)) ERR_STANDS)
+    (ok (void app epoch))
+  )
+)
+
+;; Puts a bond behind an attester's key, which agreed by its signature. More may follow from the same owner.
+(define-public (bond-attester (app (buff 32)) (key (buff 33)) (amount uint) (signature (buff 65)))
+  (let (
+      (owner tx-sender)
+      (pool (get-pool app))
+      (row (default-to { owner: owner, amount: u0 } (map-get? attesters { app: app, key: key })))
+      (log (get-log app))
+      (event {
+        topic: "attester-bonded",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        key: key,
+        owner: owner,
+        amount: amount,
+      })
+    )
+    (asserts! (is-some (contract-call? .attester-quorum get-app app)) ERR_UNKNOWN_APP)
+    (asserts! (> amount u0) ERR_AMOUNT)
+    (asserts! (is-eq owner (get owner row)) ERR_BONDED)
+    (asserts! (not (is-banned app key)) ERR_BANNED)
+    (asserts! (signed key (some signature) (bond-hash app owner)) ERR_SIGNATURES)
+    (try! (stx-transfer? amount owner current-contract))
+    (map-set attesters { app: app, key: key } { owner: owner, amount: (+ (get amount row) amount) })
+    (map-set pools app (merge pool { bonded: (+ (get bonded pool) amount) }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok (+ (get amount row) amount))
+  )
+)
+
+;; Gives an attester's bond back once its last listed epoch is final: neither the newest rules nor those of the epoch that runs list the
+;; key, nor those of the last one, unless its window and challenge are over.
+(define-public (withdraw-attester (app (buff 32)) (key (buff 33)))
+  (let (
+      (row (unwrap! (map-get? attesters { app: app, key: key }) ERR_NOT_BONDED))
+      (owner (get owner row))
+      (amount (get amount row))
+      (now (unwrap! (contract-call? .attester-quorum clock app) ERR_UNKNOWN_APP))
+      (epoch (get epoch now))
+      (newest (unwrap! (contract-call? .attester-quorum get-rules app (get version now)) ERR_UNKNOWN_APP))
+      (pool (get-pool app))
+      (log (get-log app))
+      (event {
+        topic: "attester-withdrawn",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        key: key,
+        owner: owner,
+        amount: amount,
+      })
+    )
+    (asserts! (is-eq contract-caller owner) ERR_NOT_OWNER)
+    (asserts!
+      (and
+        (is-none (index-of? (get keys (get terms newest)) key))
+        (match (contract-call? .attester-quorum rules-at app epoch)
+          current (is-none (index-of? (get keys (get terms current)) key))
+          true
+        )
+        (match (contract-call? .attester-quorum rules-at app (if (> epoch u0) (- epoch u1) u0))
+          last (or
+            (is-none (index-of? (get keys (get terms last)) key))
+            (and
+              (>= burn-block-height
+                (+ (get end last) (get window (get terms last)) (get challenge (get terms last)))
+              )
+              (>= burn-block-height (get final-burn pool))
+              (>= stacks-block-height (get final-height pool))
+            )
+          )
+          true
+        )
+      )
+      ERR_LISTED
+    )
+    (map-delete attesters { app: app, key: key })
+    (map-set pools app (merge pool { bonded: (- (get bonded pool) amount) }))
+    (try! (as-contract? ((with-stx amount)) (try! (stx-transfer? amount current-contract owner))))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok amount)
   )
 )
 
@@ -605,6 +880,8 @@
       owed: uint,
       paid: uint,
       refunded: uint,
+      bonded: uint,
+      slashed: uint,
       shares: uint,
       generation: uint,
       final-burn: uint,
@@ -638,6 +915,8 @@
       owed: uint,
       paid: uint,
       refunded: uint,
+      bonded: uint,
+      slashed: uint,
       shares: uint,
       generation: uint,
       final-burn: uint,
@@ -695,6 +974,8 @@
       owed: uint,
       paid: uint,
       refunded: uint,
+      bonded: uint,
+      slashed: uint,
       shares: uint,
       generation: uint,
       final-burn: uint,
@@ -758,6 +1039,90 @@
     )
     false
   )
+)
+
+;; Bans a key that a rules row of this epoch lists: takes its bond, a tenth for the caller and the rest for the common part, and voids the
+;; epoch's settlement where it cannot stand without the key.
+(define-private (convict (app (buff 32)) (epoch uint) (version uint) (key (buff 33)))
+  (let (
+      (rules (unwrap! (contract-call? .attester-quorum rules-by app epoch version) ERR_UNKNOWN_EPOCH))
+      (before (default-to (list) (map-get? banned app)))
+      (kept (if (< (len before) u19) before (default-to (list) (slice? before u1 u19))))
+      (bond (default-to u0 (get amount (map-get? attesters { app: app, key: key }))))
+      (reward (/ bond u10))
+      (reporter contract-caller)
+      (pool (get-pool app))
+      (log (get-log app))
+      (event {
+        topic: "banned",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        key: key,
+        epoch: epoch,
+        reporter: reporter,
+        bond: bond,
+        reward: reward,
+      })
+    )
+    (asserts! (is-some (index-of? (get keys (get terms rules)) key)) ERR_KEY)
+    (asserts! (map-insert bans { app: app, key: key } true) ERR_BANNED)
+    (map-set banned app (default-to kept (as-max-len? (append kept key) u19)))
+    (map-delete attesters { app: app, key: key })
+    (map-set pools app (merge pool {
+      free: (+ (get free pool) (- bond reward)),
+      common: (+ (get common pool) (- bond reward)),
+      bonded: (- (get bonded pool) bond),
+      slashed: (+ (get slashed pool) (- bond reward)),
+    }))
+    (and
+      (> reward u0)
+      (try! (as-contract? ((with-stx reward)) (try! (stx-transfer? reward current-contract reporter))))
+    )
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    ;; Nothing to void, or not any more, is no reason to let the key go.
+    (ok (is-ok (strike app epoch)))
+  )
+)
+
+;; Who of these signers is not banned?
+(define-private (standing (app (buff 32)) (signers (list 19 bool)) (keys (list 19 (buff 33))))
+  (let ((gone (default-to (list) (map-get? banned app))))
+    (if (or (is-eq (len gone) u0) (is-eq (len signers) u0))
+      signers
+      (map stands signers keys (list
+        gone gone gone gone gone gone gone gone gone gone
+        gone gone gone gone gone gone gone gone gone
+      ))
+    )
+  )
+)
+
+(define-private (stands (signer bool) (key (buff 33)) (gone (list 19 (buff 33))))
+  (and signer (is-none (index-of? gone key)))
+)
+
+;; Are these M of N = 2M - 1?
+(define-private (is-quorum (signers (list 19 bool)) (keys (list 19 (buff 33))))
+  (>= (len (filter is-true signers)) (/ (+ (len keys) u1) u2))
+)
+
+;; Positions as a list of 19, so that shorter ones can be mapped over together; the keys end the map.
+(define-private (padded (signers (list 19 bool)))
+  (default-to signers (as-max-len?
+    (concat signers (default-to (list)
+      (slice? (list
+        false false false false false false false false false false
+        false false false false false false false false false
+      ) (len signers) u19)
+    ))
+    u19
+  ))
+)
+
+(define-private (either (key (buff 33)) (a bool) (b bool))
+  (or a b)
 )
 
 (define-private (shares-in (app (buff 32)) (generation uint) (funder principal))

@@ -132,6 +132,8 @@ export function account(model: Model): Record<string, bigint> {
     owed: sum(live.filter(({ swept }) => !swept).map((settled) => amountOf(settled) - paidOf(settled))),
     paid: sum(live.map(paidOf)),
     refunded: sum(model.took.values()),
+    bonded: 0n,
+    slashed: 0n,
     shares: sum(model.shares.values()),
     generation: BigInt(model.generation),
   }

@@ -3,6 +3,7 @@ import type { Schedule } from '@understudy/protocol/epoch'
 import type { PayoutLeaf, ProofStep } from '@understudy/protocol/merkle'
 import type { Rules } from '@understudy/protocol/rules'
 import type { SettlementMessage } from '@understudy/protocol/settlement'
+import { structuredHash } from '@understudy/protocol/sip018'
 import type { ContractId, Contracts } from './contracts.ts'
 
 /** A contract call, ready for a wallet or for `signCall`. */
@@ -297,6 +298,132 @@ export function settle(
     Cl.uint(message.count),
     Cl.list(signatures.map((rsv) => (rsv === null ? Cl.none() : Cl.some(hexBuffer(rsv))))),
   ])
+}
+
+/** Adds signatures to a live settlement, places as in `settle`; anyone may send it. */
+export function addSignatures(
+  contracts: Contracts,
+  settlement: { readonly app: string; readonly epoch: number },
+  signatures: readonly (string | null)[],
+): ContractCall {
+  return call(contracts.pool, 'add-signatures', [
+    hexBuffer(settlement.app),
+    Cl.uint(settlement.epoch),
+    Cl.list(signatures.map((rsv) => (rsv === null ? Cl.none() : Cl.some(hexBuffer(rsv))))),
+  ])
+}
+
+/** Whom a report accuses: an attester key (33 bytes hex) that the rules row `version` lists in an epoch. */
+export interface Accused {
+  readonly app: string
+  readonly epoch: number
+  readonly version: number
+  readonly key: string
+}
+
+/** What the reporter gets: a tenth of the bond (µSTX) that the pool then gives up. */
+function rewarded(contracts: Contracts, bond: bigint): PostCondition[] {
+  return [sends(contracts.pool, bond / 10n, 'lte')]
+}
+
+/** Reports two commitments of one attester for one epoch; anyone may send it. `bond`: what is at stake, µSTX. */
+export function reportCommitments(
+  contracts: Contracts,
+  accused: Accused,
+  contradiction: readonly [
+    { readonly root: string; readonly count: number; readonly signature: string },
+    { readonly root: string; readonly count: number; readonly signature: string },
+  ],
+  bond = 0n,
+): ContractCall {
+  const said = contradiction.map(({ root, count, signature }) =>
+    Cl.tuple({ root: hexBuffer(root), count: Cl.uint(count), signature: hexBuffer(signature) }),
+  )
+  const { app, epoch, version, key } = accused
+  const args = [hexBuffer(app), Cl.uint(epoch), Cl.uint(version), hexBuffer(key), ...said]
+  return call(contracts.pool, 'report-commitments', args, rewarded(contracts, bond))
+}
+
+/** An outcome that an attester signed. */
+type Said = Pick<SettlementMessage, 'root' | 'allocated' | 'count'> & { readonly signature: string }
+
+/** Reports two outcomes that one attester signed for one round and one set of inputs; anyone may send it. */
+export function reportSettlements(
+  contracts: Contracts,
+  accused: Accused & { readonly round: number; readonly inputs: string },
+  contradiction: readonly [Said, Said],
+  bond = 0n,
+): ContractCall {
+  const said = contradiction.map(({ root, allocated, count, signature }) =>
+    Cl.tuple({
+      root: hexBuffer(root),
+      allocated: Cl.uint(allocated),
+      count: Cl.uint(count),
+      signature: hexBuffer(signature),
+    }),
+  )
+  const { app, epoch, version, key, round, inputs } = accused
+  const whom = [hexBuffer(app), Cl.uint(epoch), Cl.uint(version), hexBuffer(key)]
+  const args = [...whom, Cl.uint(round), hexBuffer(inputs), ...said]
+  return call(contracts.pool, 'report-settlements', args, rewarded(contracts, bond))
+}
+
+/** Voids a settlement that is not payable yet and that fewer than M keys still stand behind; anyone may send it. */
+export function strike(
+  contracts: Contracts,
+  settlement: { readonly app: string; readonly epoch: number },
+): ContractCall {
+  return call(contracts.pool, 'strike', [hexBuffer(settlement.app), Cl.uint(settlement.epoch)])
+}
+
+/** Puts `amount` µSTX of `sender` behind an attester's key, which signed `attesterBondHash`. */
+export function bondAttester(
+  contracts: Contracts,
+  sender: string,
+  bond: {
+    readonly app: string
+    readonly key: string
+    readonly amount: bigint
+    /** RSV, hex. */
+    readonly signature: string
+  },
+): ContractCall {
+  return call(
+    contracts.pool,
+    'bond-attester',
+    [hexBuffer(bond.app), hexBuffer(bond.key), Cl.uint(bond.amount), hexBuffer(bond.signature)],
+    [sends(sender, bond.amount)],
+  )
+}
+
+/** Takes an attester's bond (µSTX) back; its owner only. */
+export function withdrawAttester(
+  contracts: Contracts,
+  bond: { readonly app: string; readonly key: string; readonly amount: bigint },
+): ContractCall {
+  return call(
+    contracts.pool,
+    'withdraw-attester',
+    [hexBuffer(bond.app), hexBuffer(bond.key)],
+    [sends(contracts.pool, bond.amount)],
+  )
+}
+
+/** What an attester signs (SIP-018) to let `owner` put a bond behind its key. */
+export function attesterBondHash(
+  contracts: Contracts,
+  bond: { readonly app: string; readonly owner: string },
+  chainId: number,
+): Uint8Array {
+  return structuredHash(
+    Cl.tuple({
+      topic: Cl.stringAscii('attester-bond'),
+      pool: Cl.principal(contracts.pool),
+      app: hexBuffer(bond.app),
+      owner: Cl.principal(bond.owner),
+    }),
+    chainId,
+  )
 }
 
 /** Has the pool pay a leaf to its recipient; anyone may send it. */

@@ -234,6 +234,42 @@ const settled = z.object({
 
 const voided = z.object({ ...common, topic: z.literal('voided'), epoch: whole, round: whole })
 
+const signaturesAdded = z.object({
+  ...common,
+  topic: z.literal('signatures-added'),
+  epoch: whole,
+  /** By position in the keys of the rules row: all of the settlement's now. */
+  signers: z.array(z.boolean()),
+})
+
+const banned = z.object({
+  ...common,
+  topic: z.literal('banned'),
+  key: hexKey,
+  /** Of the contradiction. */
+  epoch: whole,
+  reporter: z.string(),
+  /** What was at stake, of which the reporter got `reward` and the pool the rest. */
+  bond: amount,
+  reward: amount,
+})
+
+const attesterBonded = z.object({
+  ...common,
+  topic: z.literal('attester-bonded'),
+  key: hexKey,
+  owner: z.string(),
+  amount,
+})
+
+const attesterWithdrawn = z.object({
+  ...common,
+  topic: z.literal('attester-withdrawn'),
+  key: hexKey,
+  owner: z.string(),
+  amount,
+})
+
 const swept = z.object({ ...common, topic: z.literal('swept'), epoch: whole, amount })
 
 const claimed = z.object({
@@ -273,6 +309,10 @@ const schemas = {
     exited,
     settled,
     voided,
+    signaturesAdded,
+    banned,
+    attesterBonded,
+    attesterWithdrawn,
     claimed,
     swept,
   ]),

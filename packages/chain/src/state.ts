@@ -32,7 +32,7 @@ export interface BondRow {
   readonly bond: bigint
 }
 
-/** µSTX. deposited = free + parked + owed + paid + refunded. */
+/** µSTX. deposited + slashed = free + parked + owed + paid + refunded. */
 export interface PoolAccount {
   readonly deposited: bigint
   /** Not yet allocated. Parked deposits are not part of it. */
@@ -46,6 +46,10 @@ export interface PoolAccount {
   readonly paid: bigint
   /** Taken out again by funders. */
   readonly refunded: bigint
+  /** Bonds of attesters. */
+  readonly bonded: bigint
+  /** Taken from them into the free money. */
+  readonly slashed: bigint
   /** Of the generation that runs. */
   readonly shares: bigint
   readonly generation: number
@@ -63,6 +67,12 @@ export interface ExitRequest {
   readonly generation: number
   readonly shares: bigint
   readonly ready: number
+}
+
+/** What is at stake for an attester's key. */
+export interface AttesterBond {
+  readonly owner: string
+  readonly amount: bigint
 }
 
 /** A replaced release key: from its epoch on it holds for the rules rows up to `version`. */
@@ -129,6 +139,10 @@ export interface ChainApp {
   readonly parked: ReadonlyMap<string, ParkedDeposit>
   /** By funder. */
   readonly exits: ReadonlyMap<string, ExitRequest>
+  /** By key. */
+  readonly attesters: ReadonlyMap<string, AttesterBond>
+  /** Keys that contradicted themselves: their signatures count no more. */
+  readonly banned: ReadonlySet<string>
   /** Those that were not voided, by epoch. */
   readonly settlements: ReadonlyMap<number, ChainSettlement>
   /** The round in which an epoch settles next: how many of its settlements were voided, by epoch. Absent: 0. */
@@ -150,6 +164,8 @@ interface Draft extends ChainApp {
   readonly releaseKeys: ReleaseKeyRow[]
   readonly parked: Map<string, ParkedDeposit>
   readonly exits: Map<string, ExitRequest>
+  readonly attesters: Map<string, AttesterBond>
+  readonly banned: Set<string>
   readonly rounds: Map<number, number>
   readonly mirrors: Map<number, ChainMirror>
   readonly shares: Map<string, bigint>
@@ -194,12 +210,16 @@ function register(event: ChainEvent): Draft {
       owed: 0n,
       paid: 0n,
       refunded: 0n,
+      bonded: 0n,
+      slashed: 0n,
       shares: 0n,
       generation: 0,
     },
     shares: new Map(),
     parked: new Map(),
     exits: new Map(),
+    attesters: new Map(),
+    banned: new Set(),
     settlements: new Map(),
     rounds: new Map(),
   }
@@ -374,6 +394,36 @@ function applyMoney(app: Draft, event: ChainEvent): void {
       }
       return
     }
+
+    case 'signatures-added':
+      settlements.set(event.epoch, { ...settlementOf(app, event), signers: event.signers })
+      return
+
+    case 'banned': {
+      const { bond, reward } = event
+      app.banned.add(event.key)
+      app.attesters.delete(event.key)
+      app.pool = {
+        ...pool,
+        free: pool.free + bond - reward,
+        common: pool.common + bond - reward,
+        bonded: pool.bonded - bond,
+        slashed: pool.slashed + bond - reward,
+      }
+      return
+    }
+
+    case 'attester-bonded': {
+      const held = app.attesters.get(event.key)?.amount ?? 0n
+      app.attesters.set(event.key, { owner: event.owner, amount: held + event.amount })
+      app.pool = { ...pool, bonded: pool.bonded + event.amount }
+      return
+    }
+
+    case 'attester-withdrawn':
+      app.attesters.delete(event.key)
+      app.pool = { ...pool, bonded: pool.bonded - event.amount }
+      return
 
     case 'claimed': {
       const { epoch, index, mirror, recipient, amount, burn, txid } = event
