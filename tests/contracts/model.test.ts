@@ -380,6 +380,8 @@ class Play {
     network.mineTo(this.app.end(epoch + 1) + setting.window)
     for (const party of everyone)
       if ((should.shares.get(party) ?? 0n) > 0n) this.run({ do: 'exit', who: party })
+    const ready = Math.max(0, ...should.mirrors.map((bonded) => bonded.ready ?? 0))
+    if (ready > network.burnHeight) network.mineTo(ready)
     for (const [at, { owner, withdrawn }] of should.mirrors.entries())
       if (!withdrawn) this.run({ do: 'withdraw', who: owner, mirror: at + 1 })
     expect(should.owned).toBe(0n)
