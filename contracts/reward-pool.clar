@@ -822,6 +822,76 @@
   )
 )
 
+;; Pays up to 128 leaves that fill a subtree, an aligned range, to their recipients under one proof, whoever sends this. Leaf p of the list is
+;; that of the range whose 7-bit index is p reversed, so each half of a list is the other's siblings; none beyond the last leaf. A leaf that
+;; was paid, or cannot be, is skipped and blocks nobody. Returns what was paid.
+(define-public (claim-range
+    (app (buff 32))
+    (epoch uint)
+    (leaves (list 128 (optional { index: uint, mirror: uint, recipient: principal, amount: uint })))
+    (proof (list 24 { hash: (buff 32), left: bool }))
+  )
+  (let (
+      (settlement (unwrap! (get-settlement app epoch) ERR_NOT_SETTLED))
+      (pool (get-pool app))
+      (h7 (map range-leaf leaves))
+      (h6 (map join (unwrap! (slice? h7 u0 u64) ERR_PROOF) (unwrap! (slice? h7 u64 u128) ERR_PROOF)))
+      (h5 (map join (unwrap! (slice? h6 u0 u32) ERR_PROOF) (unwrap! (slice? h6 u32 u64) ERR_PROOF)))
+      (h4 (map join (unwrap! (slice? h5 u0 u16) ERR_PROOF) (unwrap! (slice? h5 u16 u32) ERR_PROOF)))
+      (h3 (map join (unwrap! (slice? h4 u0 u8) ERR_PROOF) (unwrap! (slice? h4 u8 u16) ERR_PROOF)))
+      (h2 (map join (unwrap! (slice? h3 u0 u4) ERR_PROOF) (unwrap! (slice? h3 u4 u8) ERR_PROOF)))
+      (h1 (map join (unwrap! (slice? h2 u0 u2) ERR_PROOF) (unwrap! (slice? h2 u2 u4) ERR_PROOF)))
+      (subtree (unwrap!
+        (join (unwrap! (element-at? h1 u0) ERR_PROOF) (unwrap! (element-at? h1 u1) ERR_PROOF))
+        ERR_PROOF
+      ))
+      (left (- (get allocated settlement) (get paid settlement)))
+    )
+    (asserts!
+      (is-past (get burn settlement) (get height settlement) (get challenge settlement))
+      ERR_NOT_PAYABLE
+    )
+    (asserts! (not (get swept settlement)) ERR_SWEPT)
+    (asserts! (is-eq (fold climb proof subtree) (get root settlement)) ERR_PROOF)
+    (let (
+        (done (try! (as-contract? ((with-stx left))
+          (fold pay leaves {
+            app: app,
+            epoch: epoch,
+            round: (get round settlement),
+            count: (get count settlement),
+            left: left,
+            paid: (list),
+          })
+        )))
+        (amount (- left (get left done)))
+        (log (get-log app))
+        (event {
+          topic: "range-claimed",
+          app: app,
+          seq: (+ (get seq log) u1),
+          burn: burn-block-height,
+          height: stacks-block-height,
+          epoch: epoch,
+          round: (get round settlement),
+          amount: amount,
+          leaves: (get paid done),
+        })
+      )
+      (asserts! (> amount u0) ERR_CLAIMED)
+      (map-set settlements { app: app, epoch: epoch }
+        (merge settlement { paid: (+ (get paid settlement) amount) })
+      )
+      (map-set pools app (merge pool {
+        owed: (- (get owed pool) amount),
+        paid: (+ (get paid pool) amount),
+      }))
+      (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+      (ok amount)
+    )
+  )
+)
+
 ;; Returns what nobody claimed of an epoch in its claim period, whoever sends this. It pays later epochs, and no funder.
 (define-public (sweep (app (buff 32)) (epoch uint))
   (let (
@@ -1184,6 +1254,74 @@
     (concat (get hash step) below)
     (concat below (get hash step))
   )))
+)
+
+;; The hash of a leaf of a range, where there is one.
+(define-private (range-leaf (leaf (optional { index: uint, mirror: uint, recipient: principal, amount: uint })))
+  (match leaf
+    some-leaf (some (leaf-hash some-leaf))
+    none
+  )
+)
+
+;; The node above two siblings; a node without a sibling is promoted.
+(define-private (join (left (optional (buff 32))) (right (optional (buff 32))))
+  (match left
+    l (match right
+      r (some (sha256 (concat NODE (concat l r))))
+      left
+    )
+    right
+  )
+)
+
+;; Pays a leaf of a range, as the contract, unless something is against it.
+(define-private (pay
+    (leaf (optional { index: uint, mirror: uint, recipient: principal, amount: uint }))
+    (range {
+      app: (buff 32),
+      epoch: uint,
+      round: uint,
+      count: uint,
+      left: uint,
+      paid: (list 128 { index: uint, mirror: uint, recipient: principal, amount: uint }),
+    })
+  )
+  (match leaf
+    due (let (
+        (amount (get amount due))
+        (recipient (get recipient due))
+        (key {
+          app: (get app range),
+          epoch: (get epoch range),
+          round: (get round range),
+          index: (get index due),
+        })
+      )
+      (if (and
+          (> amount u0)
+          (<= amount (get left range))
+          (< (get index due) (get count range))
+          (<= (get mirror due) MAX_MIRROR)
+          (is-standard recipient)
+          (not (is-eq recipient tx-sender))
+          (map-insert claims key true)
+        )
+        (if (is-ok (stx-transfer? amount tx-sender recipient))
+          (merge range {
+            left: (- (get left range) amount),
+            paid: (default-to (get paid range) (as-max-len? (append (get paid range) due) u128)),
+          })
+          (begin
+            (map-delete claims key)
+            range
+          )
+        )
+        range
+      )
+    )
+    range
+  )
 )
 
 (define-private (is-given (signature (optional (buff 65))))

@@ -1,6 +1,6 @@
 import { Cl, type ClarityValue, type PostCondition } from '@stacks/transactions'
 import type { Schedule } from '@understudy/protocol/epoch'
-import type { PayoutLeaf, ProofStep } from '@understudy/protocol/merkle'
+import { merkleProof, type PayoutLeaf, type ProofStep, payoutLeafHash } from '@understudy/protocol/merkle'
 import type { Rules } from '@understudy/protocol/rules'
 import type { SettlementMessage } from '@understudy/protocol/settlement'
 import { structuredHash } from '@understudy/protocol/sip018'
@@ -440,20 +440,72 @@ export function claim(
   return call(
     contracts.pool,
     'claim',
-    [
-      hexBuffer(payout.app),
-      Cl.uint(payout.epoch),
-      Cl.tuple({
-        index: Cl.uint(leaf.index),
-        mirror: Cl.uint(leaf.mirror),
-        recipient: Cl.principal(leaf.recipient),
-        amount: Cl.uint(leaf.amount),
-      }),
-      Cl.list(payout.proof.map((step) => Cl.tuple({ hash: hexBuffer(step.hash), left: Cl.bool(step.left) }))),
-    ],
+    [hexBuffer(payout.app), Cl.uint(payout.epoch), leafTuple(leaf), Cl.list(payout.proof.map(stepTuple))],
     // At most: a claim that another sender was first with then fails for what it is, not for its condition.
     [sends(contracts.pool, leaf.amount, 'lte')],
   )
+}
+
+/** Leaves of one `claimRange`: an aligned range of so many. */
+export const rangeSize = 128
+
+/**
+ * Has the pool pay the leaves `start` … `start + 127` of a tree to their recipients; anyone may send it. Those that were paid or cannot be are
+ * skipped. Throws unless `start` is a multiple of 128 below the number of leaves.
+ */
+export function claimRange(
+  contracts: Contracts,
+  payout: {
+    readonly app: string
+    readonly epoch: number
+    /** All leaves of the tree. */
+    readonly leaves: readonly PayoutLeaf[]
+    readonly start: number
+  },
+): ContractCall {
+  const { leaves, start } = payout
+  const range = leaves.slice(start, start + rangeSize)
+  if (start % rangeSize !== 0 || range.length === 0)
+    throw new Error(`claim: no range begins at leaf ${start}`)
+  // The first leaf of a subtree has a sibling at each level of it; what follows leads from the subtree to the root.
+  const inside = Math.ceil(Math.log2(range.length))
+  const proof = merkleProof(leaves.map(payoutLeafHash), start).slice(inside)
+  const ordered = Array.from({ length: rangeSize }, (_, at) => range[reversed(at)])
+  return call(
+    contracts.pool,
+    'claim-range',
+    [
+      hexBuffer(payout.app),
+      Cl.uint(payout.epoch),
+      Cl.list(ordered.map((leaf) => (leaf ? Cl.some(leafTuple(leaf)) : Cl.none()))),
+      Cl.list(proof.map(stepTuple)),
+    ],
+    [
+      sends(
+        contracts.pool,
+        range.reduce((sum, leaf) => sum + leaf.amount, 0n),
+        'lte',
+      ),
+    ],
+  )
+}
+
+/** Seven bits, back to front. */
+function reversed(at: number): number {
+  return Number.parseInt(at.toString(2).padStart(7, '0').split('').reverse().join(''), 2)
+}
+
+function leafTuple(leaf: PayoutLeaf): ClarityValue {
+  return Cl.tuple({
+    index: Cl.uint(leaf.index),
+    mirror: Cl.uint(leaf.mirror),
+    recipient: Cl.principal(leaf.recipient),
+    amount: Cl.uint(leaf.amount),
+  })
+}
+
+function stepTuple(step: ProofStep): ClarityValue {
+  return Cl.tuple({ hash: hexBuffer(step.hash), left: Cl.bool(step.left) })
 }
 
 /** µSTX as STX, without trailing zeros. */

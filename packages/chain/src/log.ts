@@ -283,6 +283,17 @@ const claimed = z.object({
   amount,
 })
 
+const rangeClaimed = z.object({
+  ...common,
+  topic: z.literal('range-claimed'),
+  epoch: whole,
+  round: whole,
+  /** Of all of them together. */
+  amount,
+  /** Those that were paid. */
+  leaves: z.array(z.object({ index: whole, mirror: whole, recipient: z.string(), amount })),
+})
+
 const schemas = {
   quorum: z.union([
     appRegistered,
@@ -314,6 +325,7 @@ const schemas = {
     attesterBonded,
     attesterWithdrawn,
     claimed,
+    rangeClaimed,
     swept,
   ]),
 }

@@ -425,15 +425,13 @@ function applyMoney(app: Draft, event: ChainEvent): void {
       app.pool = { ...pool, bonded: pool.bonded - event.amount }
       return
 
-    case 'claimed': {
-      const { epoch, index, mirror, recipient, amount, burn, txid } = event
-      const settlement = settlementOf(app, event)
-      if (settlement.claims.has(index)) throw contradiction(event, `leaf ${index} is already paid`)
-      app.pool = { ...pool, owed: pool.owed - amount, paid: pool.paid + amount }
-      settlement.claims.set(index, { index, mirror, recipient, amount, burn, txid })
-      settlements.set(epoch, { ...settlement, paid: settlement.paid + amount })
+    case 'claimed':
+      pay(app, event, [event])
       return
-    }
+
+    case 'range-claimed':
+      pay(app, event, event.leaves)
+      return
 
     case 'swept': {
       const { amount } = event
@@ -446,6 +444,22 @@ function applyMoney(app: Draft, event: ChainEvent): void {
       }
     }
   }
+}
+
+function pay(
+  app: Draft,
+  event: ChainEvent & { readonly epoch: number },
+  leaves: readonly Pick<ChainClaim, 'index' | 'mirror' | 'recipient' | 'amount'>[],
+): void {
+  const { burn, txid } = event
+  const settlement = settlementOf(app, event)
+  for (const { index, mirror, recipient, amount } of leaves) {
+    if (settlement.claims.has(index)) throw contradiction(event, `leaf ${index} is already paid`)
+    settlement.claims.set(index, { index, mirror, recipient, amount, burn, txid })
+  }
+  const amount = leaves.reduce((sum, leaf) => sum + leaf.amount, 0n)
+  app.pool = { ...app.pool, owed: app.pool.owed - amount, paid: app.pool.paid + amount }
+  app.settlements.set(event.epoch, { ...settlement, paid: settlement.paid + amount })
 }
 
 function unbonding(
