@@ -469,7 +469,14 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all([...programs].map((program) => program.ended('SIGTERM')))
   for (const close of closing.reverse()) await close()
-  if (dir) await rm(dir, { recursive: true, force: true })
+  // A program that was killed could not stop its database.
+  for (const at of [0, 1, 2]) {
+    const pid = await readFile(join(dir, `attester${at}`, 'postgres', 'postmaster.pid'), 'utf8').catch(
+      () => '',
+    )
+    if (pid) process.kill(Number(pid.split('\n')[0]), 'SIGINT')
+  }
+  if (dir) await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
 }, 60_000)
 
 test('three attesters settle an epoch once, although one is killed half-way through it', async () => {
@@ -546,10 +553,14 @@ test('a lying proposal is co-signed by nobody, and the others settle without its
   // It commits like the others, and then, instead of showing what to, proposes in its turn to take everything.
   await attesters[liar]!.ended('SIGKILL')
   await mineTo(end + 3)
+  let revealed = 0
   await until(
-    'the honest attestations',
+    () => `6 honest attestations, got ${revealed}: ${logged()} ${reasons()}`,
     30_000,
-    async () => (await eventsOf(kinds.attestation, 1)).length === 6,
+    async () => {
+      revealed = (await eventsOf(kinds.attestation, 1)).length
+      return revealed === 6
+    },
   )
   await mineTo(end + 6)
   const inputs: Inputs = {

@@ -95,6 +95,7 @@ const observer: Observer = {
     online: () => relays.status().some((relay) => relay.state === 'open'),
     localAddress,
     timeoutMs: config.PROBE_TIMEOUT_MS,
+    relayTimeoutMs: Math.min(pace.intervalMs, config.PROBE_TIMEOUT_MS),
     pauseMs: pace.pauseMs,
   },
 }

@@ -31,6 +31,8 @@ export interface ProbeDeps extends Omit<PossessionDeps, 'digestOf'> {
   readonly localAddress?: string
   /** Deadline of one exchange, ms. */
   readonly timeoutMs: number
+  /** How long an answer over relays is waited for, ms: its silence proves nothing, so it must not hold up the next probe. */
+  readonly relayTimeoutMs: number
   /** Longest pause between looking at content and challenging, ms. */
   readonly pauseMs: number
 }
@@ -68,7 +70,7 @@ export async function probe(target: ProbeTarget, deps: ProbeDeps): Promise<Probe
     rttMicros = direct.rttMicros
     baseline = lower(baseline, address, rttMicros)
     if (random() < 0.2) {
-      const relayed = await askOverRelays(target.possession, deps.relays, asking, timeoutMs)
+      const relayed = await askOverRelays(target.possession, deps.relays, asking, deps.relayTimeoutMs)
       if (relayed.outcome === 'failed') verdicts.push(relayed)
     }
     if (target.checkFork) verdicts.push(await probeFork(target, deps.library))
