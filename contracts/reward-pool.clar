@@ -61,6 +61,8 @@
 (define-constant NODE 0x01)
 ;; A generation of shares closes once one is worth less than a millionth of a uSTX.
 (define-constant MILLION u1000000)
+;; Leaves of a range: as many as a uint has bits.
+(define-constant RANGE u128)
 ;; Far above all STX that will exist; far enough below 2^128 for a product of shares and money.
 (define-constant MAX_AMOUNT u10000000000000000)
 ;; Mirror ids are far below; what a quorum signs should still be readable by every log reader.
@@ -144,10 +146,10 @@
   }
 )
 
-;; Invariant 13: a leaf that is in this map was paid exactly once.
+;; Invariant 13: a leaf whose bit is set was paid exactly once. Bit i of range r is leaf 128 r + i.
 (define-map claims
-  { app: (buff 32), epoch: uint, round: uint, index: uint }
-  bool
+  { app: (buff 32), epoch: uint, round: uint, range: uint }
+  uint
 )
 
 ;; Invariant 14: a key is banned by two contradicting signatures of its own, for ever, and nothing else.
@@ -239,7 +241,7 @@
 
 ;; Was this leaf paid?
 (define-read-only (is-claimed (app (buff 32)) (epoch uint) (round uint) (index uint))
-  (is-some (map-get? claims { app: app, epoch: epoch, round: round, index: index }))
+  (is-set (claimed-in app epoch round (/ index RANGE)) (bit-of index))
 )
 
 ;; May its leaves be claimed? Burn and Stacks height must both have grown: a burn view that stalls skips no challenge.
@@ -783,6 +785,8 @@
       (settlement (unwrap! (get-settlement app epoch) ERR_NOT_SETTLED))
       (pool (get-pool app))
       (round (get round settlement))
+      (range (/ (get index leaf) RANGE))
+      (claimed (claimed-in app epoch round range))
       (amount (get amount leaf))
       (recipient (get recipient leaf))
       (paid (+ (get paid settlement) (least amount MAX_AMOUNT)))
@@ -806,11 +810,11 @@
     (asserts! (is-eq (root-of leaf proof) (get root settlement)) ERR_PROOF)
     (asserts! (<= (get mirror leaf) MAX_MIRROR) ERR_MIRROR)
     (asserts! (and (is-standard recipient) (not (is-eq recipient current-contract))) ERR_RECIPIENT)
-    (asserts!
-      (map-insert claims { app: app, epoch: epoch, round: round, index: (get index leaf) } true)
-      ERR_CLAIMED
-    )
+    (asserts! (not (is-set claimed (bit-of (get index leaf)))) ERR_CLAIMED)
     (asserts! (<= paid (get allocated settlement)) ERR_OVER_ALLOCATED)
+    (map-set claims { app: app, epoch: epoch, round: round, range: range }
+      (bit-or claimed (bit-of (get index leaf)))
+    )
     (map-set settlements { app: app, epoch: epoch } (merge settlement { paid: paid }))
     (map-set pools app (merge pool {
       owed: (- (get owed pool) amount),
@@ -846,6 +850,9 @@
         ERR_PROOF
       ))
       (left (- (get allocated settlement) (get paid settlement)))
+      (first (unwrap! (unwrap! (element-at? leaves u0) ERR_PROOF) ERR_PROOF))
+      (range (/ (get index first) RANGE))
+      (claimed (claimed-in app epoch (get round settlement) range))
     )
     (asserts!
       (is-past (get burn settlement) (get height settlement) (get challenge settlement))
@@ -855,14 +862,7 @@
     (asserts! (is-eq (fold climb proof subtree) (get root settlement)) ERR_PROOF)
     (let (
         (done (try! (as-contract? ((with-stx left))
-          (fold pay leaves {
-            app: app,
-            epoch: epoch,
-            round: (get round settlement),
-            count: (get count settlement),
-            left: left,
-            paid: (list),
-          })
+          (fold pay leaves { range: range, count: (get count settlement), left: left, claimed: claimed })
         )))
         (amount (- left (get left done)))
         (log (get-log app))
@@ -875,10 +875,16 @@
           epoch: epoch,
           round: (get round settlement),
           amount: amount,
-          leaves: (get paid done),
+          range: range,
+          ;; Bit i: leaf 128 range + i was paid now.
+          paid: (bit-xor claimed (get claimed done)),
+          leaves: leaves,
         })
       )
       (asserts! (> amount u0) ERR_CLAIMED)
+      (map-set claims { app: app, epoch: epoch, round: (get round settlement), range: range }
+        (get claimed done)
+      )
       (map-set settlements { app: app, epoch: epoch }
         (merge settlement { paid: (+ (get paid settlement) amount) })
       )
@@ -1278,50 +1284,49 @@
 ;; Pays a leaf of a range, as the contract, unless something is against it.
 (define-private (pay
     (leaf (optional { index: uint, mirror: uint, recipient: principal, amount: uint }))
-    (range {
-      app: (buff 32),
-      epoch: uint,
-      round: uint,
-      count: uint,
-      left: uint,
-      paid: (list 128 { index: uint, mirror: uint, recipient: principal, amount: uint }),
-    })
+    (so-far { range: uint, count: uint, left: uint, claimed: uint })
   )
   (match leaf
     due (let (
         (amount (get amount due))
         (recipient (get recipient due))
-        (key {
-          app: (get app range),
-          epoch: (get epoch range),
-          round: (get round range),
-          index: (get index due),
-        })
+        (bit (bit-of (get index due)))
       )
       (if (and
           (> amount u0)
-          (<= amount (get left range))
-          (< (get index due) (get count range))
+          (<= amount (get left so-far))
+          (< (get index due) (get count so-far))
+          (is-eq (/ (get index due) RANGE) (get range so-far))
+          (not (is-set (get claimed so-far) bit))
           (<= (get mirror due) MAX_MIRROR)
           (is-standard recipient)
           (not (is-eq recipient tx-sender))
-          (map-insert claims key true)
+          (is-ok (stx-transfer? amount tx-sender recipient))
         )
-        (if (is-ok (stx-transfer? amount tx-sender recipient))
-          (merge range {
-            left: (- (get left range) amount),
-            paid: (default-to (get paid range) (as-max-len? (append (get paid range) due) u128)),
-          })
-          (begin
-            (map-delete claims key)
-            range
-          )
-        )
-        range
+        {
+          range: (get range so-far),
+          count: (get count so-far),
+          left: (- (get left so-far) amount),
+          claimed: (bit-or (get claimed so-far) bit),
+        }
+        so-far
       )
     )
-    range
+    so-far
   )
+)
+
+;; Which leaves of a range were paid?
+(define-private (claimed-in (app (buff 32)) (epoch uint) (round uint) (range uint))
+  (default-to u0 (map-get? claims { app: app, epoch: epoch, round: round, range: range }))
+)
+
+(define-private (bit-of (index uint))
+  (bit-shift-left u1 (mod index RANGE))
+)
+
+(define-private (is-set (bits uint) (bit uint))
+  (> (bit-and bits bit) u0)
 )
 
 (define-private (is-given (signature (optional (buff 65))))

@@ -283,16 +283,28 @@ const claimed = z.object({
   amount,
 })
 
-const rangeClaimed = z.object({
-  ...common,
-  topic: z.literal('range-claimed'),
-  epoch: whole,
-  round: whole,
-  /** Of all of them together. */
-  amount,
-  /** Those that were paid. */
-  leaves: z.array(z.object({ index: whole, mirror: whole, recipient: z.string(), amount })),
-})
+const rangeClaimed = z.pipe(
+  z.object({
+    ...common,
+    topic: z.literal('range-claimed'),
+    epoch: whole,
+    round: whole,
+    /** Of all that were paid together. */
+    amount,
+    range: whole,
+    paid: amount,
+    leaves: z.array(z.nullable(z.object({ index: amount, mirror: amount, recipient: z.string(), amount }))),
+  }),
+  z.transform(({ range: _, paid, leaves, ...rest }) => ({
+    ...rest,
+    /** Those that were paid, which the contract marks in `paid`, bit by bit. Others may hold anything. */
+    leaves: leaves
+      .filter((leaf) => leaf !== null)
+      .filter(({ index }) => (paid >> (index % 128n)) & 1n)
+      .map((leaf) => ({ ...leaf, index: Number(leaf.index), mirror: Number(leaf.mirror) }))
+      .sort((a, b) => a.index - b.index),
+  })),
+)
 
 const schemas = {
   quorum: z.union([
