@@ -48,10 +48,14 @@ const sender = 'ST975SGCQ2ERKX74D2JZNBRKHFA5SQXWRZ592DJS'
 const contracts = contractsOf(deployer)
 const hash = (text: string) => createHash('sha256').update(text).digest()
 
+/** x-only. */
+const publicKeyOf = (secret: Uint8Array): string =>
+  String(privateKeyToPublic(`${Buffer.from(secret).toString('hex')}01`)).slice(2)
+
 /** Attesters by ascending key. */
 const attestersOf = (n: number) =>
   Array.from({ length: n }, (_, at) => new Uint8Array(hash(`bench attester ${at}`)))
-    .map((secret) => ({ secret, key: attesterKey(privateKeyToPublic(secret).slice(2)) }))
+    .map((secret) => ({ secret, key: attesterKey(publicKeyOf(secret)) }))
     .sort((a, b) => (a.key < b.key ? -1 : 1))
 
 const termsOf = (keys: readonly string[]): Terms => ({
