@@ -224,5 +224,5 @@ describe('the contracts over HTTP', () => {
 })
 
 function shareKey(app: string, funder: string) {
-  return Cl.tuple({ app: Cl.bufferFromHex(app), funder: Cl.principal(funder) })
+  return Cl.tuple({ app: Cl.bufferFromHex(app), generation: Cl.uint(0), funder: Cl.principal(funder) })
 }
