@@ -1,7 +1,8 @@
 ;; attester-quorum: the apps, the rules that their epochs are paid by, and the keys whose signatures settle them.
 ;;
-;; Holds no money and calls no contract. Anyone may register an app and is its maintainer from then on; anyone may read.
-;; There is no owner key, no admin and no upgrade hook.
+;; Holds no money and calls no contract. Anyone may register an app and is its maintainer from then on; the maintainer may announce other
+;; rules, notice epochs ahead, and hand the app over; anyone may read. There is no owner key, no admin and no upgrade hook. A maintainer
+;; whose key is lost freezes nothing: the rules simply stay.
 ;;
 ;; Units: money in uSTX, heights and durations in burn blocks, shares of one in ppm (10^6).
 
@@ -28,6 +29,13 @@
 (define-constant ERR_CHALLENGE (err u118))
 (define-constant ERR_CLAIM_PERIOD (err u119))
 (define-constant ERR_RELEASE_KEY (err u120))
+(define-constant ERR_UNKNOWN_APP (err u121))
+(define-constant ERR_NOT_MAINTAINER (err u122))
+(define-constant ERR_PENDING (err u123))
+(define-constant ERR_FROM (err u124))
+(define-constant ERR_ENDED (err u125))
+(define-constant ERR_NOT_OFFERED (err u126))
+(define-constant ERR_MIN_SEQ (err u127))
 
 ;; ---------------------------------------------------------------- constants
 
@@ -36,6 +44,8 @@
 (define-constant MAX_BLOCKS u52560)
 (define-constant MIN_NOTICE u3)
 (define-constant MIN_CHALLENGE u6)
+;; The last epoch, and the most of what is merely counted: times the longest epoch it is below 2^53, so every log reader can hold it.
+(define-constant MAX_EPOCH u1000000000)
 ;; "30617:", the kind of a NIP-34 repository announcement.
 (define-constant COORDINATE_PREFIX 0x33303631373a)
 (define-constant COLON 0x3a)
@@ -43,7 +53,7 @@
 
 ;; ---------------------------------------------------------------- state
 
-;; Invariant 1: an app is never removed, and only `version` of its row ever changes.
+;; Invariant 1: an app is never removed, and start, length, notice and cap of its row never change.
 (define-map apps
   (buff 32) ;; app id = sha256 of the coordinate
   {
@@ -53,11 +63,16 @@
     notice: uint, ;; epochs between a change of the rules and its effect
     cap: uint, ;; no epoch's budget is above it, whatever the rules say
     version: uint, ;; the newest rules row
+    froms: { newest: uint, before: uint, earlier: uint }, ;; first epochs of the rules rows version, version - 1, version - 2
+    release-keys: uint, ;; how often the release key was replaced
   }
 )
 
-;; Invariant 2: version v governs the epochs from <= n < until; rows v = 1 .. version follow each other without gap or overlap.
-;; Invariant 3: the terms of a row never change, and all of them passed `check-terms`.
+;; Invariant 2: version v governs the epochs from <= n < until; rows v = 1 .. version follow each other without overlap, and without gap
+;; but where the maintainer ended the rules.
+;; Invariant 3: from and terms of a row never change, and all terms passed `check-terms`; until is set once, to an epoch that began no
+;; earlier than notice epochs later.
+;; Invariant 4: at most the newest row lies wholly in the future. So the last ended epoch is governed by one of the three newest.
 (define-map rules
   { app: (buff 32), version: uint }
   {
@@ -83,7 +98,24 @@
   }
 )
 
-;; Invariant 4: the n-th event of an app has seq n and head = sha256(previous head, sha256(consensus bytes of the event without head)).
+;; Invariant 5: the n-th replacement governs, from its epoch on, the rows that were announced before it.
+(define-map release-keys
+  { app: (buff 32), index: uint }
+  {
+    from: uint, ;; epoch
+    version: uint, ;; the newest row then
+    release-key: (buff 32),
+    min-seq: uint,
+  }
+)
+
+;; To whom an app is offered.
+(define-map offers
+  (buff 32)
+  principal
+)
+
+;; Invariant 6: the n-th event of an app has seq n and head = sha256(previous head, sha256(consensus bytes of the event without head)).
 (define-map logs
   (buff 32)
   { seq: uint, head: (buff 32) }
@@ -101,52 +133,73 @@
   (map-get? rules { app: app, version: version })
 )
 
-;; Which rules govern this epoch, however late it is settled?
+;; Which rules govern this epoch? Finds it among the three newest rows, so for every epoch from the last ended one on: see invariant 4.
+;; For older ones `rules-by` wants a hint. `end` is the first burn height after the epoch.
 (define-read-only (rules-at (app (buff 32)) (epoch uint))
-  (let (
-      (version (get version (unwrap! (map-get? apps app) none)))
-      (row (unwrap! (map-get? rules { app: app, version: version }) none))
-    )
-    (if (and (>= epoch (get from row)) (match (get until row) until (< epoch until) true))
-      (some (merge row { version: version }))
-      none
-    )
+  (match (map-get? apps app)
+    row (row-by app (get start row) (get length row) epoch (version-at (get version row) (get froms row) epoch))
+    none
   )
+)
+
+;; The same for any epoch, past or future, by the version that the asker believes to govern it; none where it does not.
+(define-read-only (rules-by (app (buff 32)) (epoch uint) (version uint))
+  (match (map-get? apps app)
+    row (row-by app (get start row) (get length row) epoch version)
+    none
+  )
+)
+
+;; What do the other contracts have to know about now? `epoch` is the one that runs, 0 before the start; `closes` the burn height from which
+;; the last ended epoch can no longer be settled, 0 where there is none or nothing governs it; `next` the first epoch that begins later.
+(define-read-only (clock (app (buff 32)))
+  (match (map-get? apps app)
+    row (let (
+        (started (>= burn-block-height (get start row)))
+        (epoch (if started (/ (- burn-block-height (get start row)) (get length row)) u0))
+      )
+      (some {
+        maintainer: (get maintainer row),
+        version: (get version row),
+        length: (get length row),
+        epoch: epoch,
+        next: (if started (+ epoch u1) u0),
+        closes: (if (is-eq epoch u0)
+          u0
+          (match (row-by app (get start row) (get length row) (- epoch u1)
+            (version-at (get version row) (get froms row) (- epoch u1))
+          )
+            ended (+ (get end ended) (get window (get terms ended)))
+            u0
+          )
+        ),
+      })
+    )
+    none
+  )
+)
+
+;; Which release key replaced another, as the n-th?
+(define-read-only (get-release-key (app (buff 32)) (index uint))
+  (map-get? release-keys { app: app, index: index })
+)
+
+;; To whom is this app offered?
+(define-read-only (get-offer (app (buff 32)))
+  (map-get? offers app)
 )
 
 ;; At which burn height does this epoch begin?
 (define-read-only (epoch-begin (app (buff 32)) (epoch uint))
   (match (map-get? apps app)
-    row (some (+ (get start row) (* epoch (get length row))))
+    row (if (<= epoch (+ MAX_EPOCH u1)) (some (+ (get start row) (* epoch (get length row)))) none)
     none
   )
 )
 
 ;; At which burn height is this epoch over? The first block that is no longer part of it.
 (define-read-only (epoch-end (app (buff 32)) (epoch uint))
-  (epoch-begin app (+ epoch u1))
-)
-
-;; How many of n keys must sign? M of N = 2M - 1.
-(define-read-only (threshold (n uint))
-  (/ (+ n u1) u2)
-)
-
-;; Which keys signed this hash? Signatures are positional: the i-th must be that of the i-th key.
-(define-read-only (signers
-    (hash (buff 32))
-    (keys (list 19 (buff 33)))
-    (signatures (list 19 (optional (buff 65))))
-  )
-  ;; A function given to `map` sees nothing but its elements, so the hash is handed to it once per key. Clarity refuses to map over an
-  ;; empty list together with others.
-  (if (is-eq (len signatures) u0)
-    (list)
-    (map signed keys signatures (list
-      hash hash hash hash hash hash hash hash hash hash
-      hash hash hash hash hash hash hash hash hash
-    ))
-  )
+  (if (<= epoch MAX_EPOCH) (epoch-begin app (+ epoch u1)) none)
 )
 
 ;; Where does this app's log stand?
@@ -182,14 +235,15 @@
   )
   (let (
       (app (sha256 coordinate))
+      (log (get-log app))
       (event (merge schedule {
         topic: "app-registered",
         app: app,
-        seq: (next-seq app),
+        seq: (+ (get seq log) u1),
         burn: burn-block-height,
         height: stacks-block-height,
         coordinate: coordinate,
-        maintainer: tx-sender,
+        maintainer: contract-caller,
         version: u1,
         from: u0,
         terms: terms,
@@ -199,14 +253,268 @@
     (asserts! (is-coordinate coordinate) ERR_COORDINATE)
     (try! (check-schedule schedule))
     (try! (check-terms schedule terms))
-    (map-set apps app (merge schedule { maintainer: tx-sender, version: u1 }))
+    (map-set apps app (merge schedule {
+      maintainer: contract-caller,
+      version: u1,
+      froms: { newest: u0, before: u0, earlier: u0 },
+      release-keys: u0,
+    }))
     (map-set rules { app: app, version: u1 } { from: u0, until: none, terms: terms })
-    (print (merge event { head: (link app (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok app)
   )
 )
 
+;; Announces the rules of the epochs from `from` on; those that have begun, and the next `notice` after them, keep theirs. Only one row may
+;; wait for its first epoch. The rules that were ended go on with it.
+(define-public (change-rules
+    (app (buff 32))
+    (from uint)
+    (terms {
+      budget: uint,
+      keys: (list 19 (buff 33)),
+      places: uint,
+      levels: (list 3 (string-ascii 16)),
+      floor: uint,
+      domain-bond: uint,
+      fee: uint,
+      grace: uint,
+      min-bond: uint,
+      faults: uint,
+      window: uint,
+      challenge: uint,
+      claim-period: uint,
+      release-key: (buff 32),
+      min-seq: uint,
+    })
+  )
+  (let (
+      (row (try! (maintained app)))
+      (version (get version row))
+      (last (unwrap! (map-get? rules { app: app, version: version }) ERR_UNKNOWN_APP))
+      (log (get-log app))
+      (event {
+        topic: "rules-changed",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        version: (+ version u1),
+        from: from,
+        terms: terms,
+      })
+    )
+    (asserts! (has-begun row (get from last)) ERR_PENDING)
+    (asserts!
+      (and
+        (>= from (noticed row))
+        (<= from MAX_EPOCH)
+        (match (get until last) until (>= from until) true)
+      )
+      ERR_FROM
+    )
+    (try! (check-terms
+      { start: (get start row), length: (get length row), notice: (get notice row), cap: (get cap row) }
+      terms
+    ))
+    ;; Rules that were ended keep their end.
+    (and
+      (is-none (get until last))
+      (map-set rules { app: app, version: version } (merge last { until: (some from) }))
+    )
+    (map-set rules { app: app, version: (+ version u1) } { from: from, until: none, terms: terms })
+    (map-set apps app (merge row {
+      version: (+ version u1),
+      froms: {
+        newest: from,
+        before: (get newest (get froms row)),
+        earlier: (get before (get froms row)),
+      },
+    }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok (+ version u1))
+  )
+)
+
+;; Winds the app down: no epoch from the returned one on is governed, so none is settled, and funders leave with what is left. The same
+;; notice holds. New rules may start it again.
+(define-public (end-rules (app (buff 32)))
+  (let (
+      (row (try! (maintained app)))
+      (version (get version row))
+      (last (unwrap! (map-get? rules { app: app, version: version }) ERR_UNKNOWN_APP))
+      (until (noticed row))
+      (log (get-log app))
+      (event {
+        topic: "rules-ended",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        version: version,
+        until: until,
+      })
+    )
+    (asserts! (has-begun row (get from last)) ERR_PENDING)
+    (asserts! (is-none (get until last)) ERR_ENDED)
+    (map-set rules { app: app, version: version } (merge last { until: (some until) }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok until)
+  )
+)
+
+;; Names another key that signs releases, from the next epoch on: a stolen key cannot wait for the notice. It changes nobody's terms of pay.
+(define-public (replace-release-key (app (buff 32)) (release-key (buff 32)) (min-seq uint))
+  (let (
+      (row (try! (maintained app)))
+      (index (+ (get release-keys row) u1))
+      (from (next-epoch row))
+      (replacement { from: from, version: (get version row), release-key: release-key, min-seq: min-seq })
+      (log (get-log app))
+      (event (merge replacement {
+        topic: "release-key-replaced",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        index: index,
+      }))
+    )
+    (asserts! (is-eq (len release-key) u32) ERR_RELEASE_KEY)
+    (asserts! (<= min-seq MAX_EPOCH) ERR_MIN_SEQ)
+    (map-set release-keys { app: app, index: index } replacement)
+    (map-set apps app (merge row { release-keys: index }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok from)
+  )
+)
+
+;; Offers the app to another maintainer, or to nobody any more. Nothing changes until the other accepts.
+(define-public (offer-maintainer (app (buff 32)) (to (optional principal)))
+  (let (
+      (row (try! (maintained app)))
+      (log (get-log app))
+      (event {
+        topic: "maintainer-offered",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        to: to,
+      })
+    )
+    (match to heir (map-set offers app heir) (map-delete offers app))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok true)
+  )
+)
+
+;; Takes over an app that was offered to the caller.
+(define-public (accept-maintainer (app (buff 32)))
+  (let (
+      (row (unwrap! (map-get? apps app) ERR_UNKNOWN_APP))
+      (log (get-log app))
+      (event {
+        topic: "maintainer-changed",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        maintainer: contract-caller,
+      })
+    )
+    (asserts! (is-eq (map-get? offers app) (some contract-caller)) ERR_NOT_OFFERED)
+    (map-delete offers app)
+    (map-set apps app (merge row { maintainer: contract-caller }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok true)
+  )
+)
+
 ;; ---------------------------------------------------------------- private
+
+;; The row of an app that the caller maintains. The caller, not the sender: no contract that a maintainer calls can speak for it.
+(define-private (maintained (app (buff 32)))
+  (let ((row (unwrap! (map-get? apps app) ERR_UNKNOWN_APP)))
+    (asserts! (is-eq contract-caller (get maintainer row)) ERR_NOT_MAINTAINER)
+    (ok row)
+  )
+)
+
+;; A rules row with its version and the end of an epoch, where it governs it.
+(define-private (row-by (app (buff 32)) (start uint) (length uint) (epoch uint) (version uint))
+  (match (map-get? rules { app: app, version: version })
+    row (if (and
+        (<= epoch MAX_EPOCH)
+        (>= epoch (get from row))
+        (match (get until row) until (< epoch until) true)
+      )
+      (some (merge row { version: version, end: (+ start (* (+ epoch u1) length)) }))
+      none
+    )
+    none
+  )
+)
+
+;; The first epoch that begins after this block.
+(define-private (next-epoch (row {
+    maintainer: principal,
+    start: uint,
+    length: uint,
+    notice: uint,
+    cap: uint,
+    version: uint,
+    froms: { newest: uint, before: uint, earlier: uint },
+    release-keys: uint,
+  }))
+  (if (< burn-block-height (get start row))
+    u0
+    (+ (/ (- burn-block-height (get start row)) (get length row)) u1)
+  )
+)
+
+;; The first epoch that rules announced now may govern.
+(define-private (noticed (row {
+    maintainer: principal,
+    start: uint,
+    length: uint,
+    notice: uint,
+    cap: uint,
+    version: uint,
+    froms: { newest: uint, before: uint, earlier: uint },
+    release-keys: uint,
+  }))
+  (+ (next-epoch row) (get notice row))
+)
+
+;; Has this epoch begun? Epoch 0 counts as begun from the registration on.
+(define-private (has-begun (row {
+    maintainer: principal,
+    start: uint,
+    length: uint,
+    notice: uint,
+    cap: uint,
+    version: uint,
+    froms: { newest: uint, before: uint, earlier: uint },
+    release-keys: uint,
+  }) (epoch uint))
+  (or (is-eq epoch u0) (< epoch (next-epoch row)))
+)
+
+;; The version that governs an epoch by the first epochs of the three newest rows; 0, which no row has, where it is older.
+(define-private (version-at
+    (version uint)
+    (froms { newest: uint, before: uint, earlier: uint })
+    (epoch uint)
+  )
+  (if (>= epoch (get newest froms))
+    version
+    (if (>= epoch (get before froms))
+      (- version u1)
+      (if (>= epoch (get earlier froms)) (- version u2) u0)
+    )
+  )
+)
 
 (define-private (is-coordinate (coordinate (buff 256)))
   (and
@@ -257,7 +565,7 @@
     ;; Odd: with N = 2M - 1 two sets of M signers always share one.
     (asserts! (is-eq (mod (len (get keys terms)) u2) u1) ERR_KEY_COUNT)
     (asserts! (is-some (fold check-key (get keys terms) (some 0x))) ERR_KEYS)
-    (asserts! (> (get places terms) u0) ERR_PLACES)
+    (asserts! (and (> (get places terms) u0) (<= (get places terms) MAX_EPOCH)) ERR_PLACES)
     (asserts!
       (and
         (> (len (get levels terms)) u0)
@@ -288,6 +596,7 @@
       ERR_CLAIM_PERIOD
     )
     (asserts! (is-eq (len (get release-key terms)) u32) ERR_RELEASE_KEY)
+    (asserts! (<= (get min-seq terms) MAX_EPOCH) ERR_MIN_SEQ)
     (ok true)
   )
 )
@@ -328,23 +637,9 @@
   )
 )
 
-(define-private (signed (key (buff 33)) (signature (optional (buff 65))) (hash (buff 32)))
-  (match signature
-    rsv (is-eq (secp256k1-recover? hash rsv) (ok key))
-    false
-  )
-)
-
-(define-private (next-seq (app (buff 32)))
-  (+ (get seq (get-log app)) u1)
-)
-
-;; Appends the hash of an event to the app's log and returns the new head.
-(define-private (link (app (buff 32)) (event (buff 32)))
-  (let (
-      (log (get-log app))
-      (head (sha256 (concat (get head log) event)))
-    )
+;; Appends the hash of an event to the app's log, as it was read, and returns the new head.
+(define-private (link (app (buff 32)) (log { seq: uint, head: (buff 32) }) (event (buff 32)))
+  (let ((head (sha256 (concat (get head log) event))))
     (map-set logs app { seq: (+ (get seq log) u1), head: head })
     head
   )

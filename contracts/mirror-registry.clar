@@ -1,7 +1,8 @@
 ;; mirror-registry: who mirrors an app, from where, and what they put at stake.
 ;;
 ;; Holds the operators' bonds. Any standard principal may register a mirror of a registered app and is its owner from then on; only
-;; the owner changes it, unbonds it and gets the bond back. Nobody else can move a bond, and no bond can be kept from its owner.
+;; the owner changes it, unbonds it and gets the bond back. Nobody else can move a bond, and no bond can be kept from its owner. The owner
+;; is who calls, not who sends: no contract that an operator calls can speak for it.
 ;;
 ;; Clarity cannot check a Nostr signature, so a node key is unique per app and owner only: which owner a node key belongs to is said
 ;; by an event that the node key signs.
@@ -20,38 +21,50 @@
 (define-constant ERR_NOT_UNBONDING (err u209))
 (define-constant ERR_NOT_READY (err u210))
 (define-constant ERR_WITHDRAWN (err u211))
+(define-constant ERR_AMOUNT (err u212))
+(define-constant ERR_RETIRED (err u213))
 
 ;; ---------------------------------------------------------------- state
 
 ;; Invariant 1: the contract's balance is at least the sum of the bonds of all mirrors that are not withdrawn.
-;; Invariant 2: owner, node-key, bond and since of a row never change; unbonding and ready are set once, withdrawn once, in that order.
+;; Invariant 2: owner and since of a row never change; bond only grows; unbonding and ready are set once, retired once, withdrawn once and
+;; after them.
 (define-map mirrors
   { app: (buff 32), mirror: uint }
   {
     owner: principal, ;; paid, and alone allowed to change the row
     node-key: (buff 32), ;; x-only Nostr key that lives on the server
     endpoint: (string-ascii 200),
-    bond: uint, ;; uSTX
+    bond: uint, ;; uSTX held for this mirror until it is withdrawn
     since: uint, ;; burn height of the registration
     unbonding: (optional uint), ;; burn height from which the bond no longer counts
     ready: uint, ;; burn height from which it may be withdrawn, 0 before unbonding
+    retired: bool, ;; gone for good: its node key is free again
     withdrawn: bool,
+    rows: uint, ;; its newest bond row
   }
 )
 
-;; Invariant 3: at most one mirror that is not withdrawn per app, owner and node key.
+;; Invariant 3: the n-th row says with which bond a mirror counts in the epochs from <= epoch < until; rows follow each other without gap,
+;; and what is said of an epoch that began never changes.
+(define-map bonds
+  { app: (buff 32), mirror: uint, row: uint }
+  { from: uint, until: (optional uint), bond: uint }
+)
+
+;; Invariant 4: at most one mirror that is neither retired nor withdrawn per app, owner and node key.
 (define-map ids
   { app: (buff 32), owner: principal, node-key: (buff 32) }
   uint
 )
 
-;; Invariant 4: mirror ids of an app are 1, 2, 3 ...; id 0 means an attester's fee in a settlement.
+;; Invariant 5: mirror ids of an app are 1, 2, 3 ...; id 0 means an attester's fee in a settlement.
 (define-map counts
   (buff 32)
   uint
 )
 
-;; Invariant 5: the n-th event of an app has seq n and head = sha256(previous head, sha256(consensus bytes of the event without head)).
+;; Invariant 6: the n-th event of an app has seq n and head = sha256(previous head, sha256(consensus bytes of the event without head)).
 (define-map logs
   (buff 32)
   { seq: uint, head: (buff 32) }
@@ -74,17 +87,22 @@
   (default-to u0 (map-get? counts app))
 )
 
-;; Which bond does this mirror count with in an epoch that begins at this burn height?
-(define-read-only (bond-at (app (buff 32)) (mirror uint) (begin-height uint))
-  (match (map-get? mirrors { app: app, mirror: mirror })
-    row (if (and
-        (< (get since row) begin-height)
-        (match (get unbonding row) since (>= since begin-height) true)
-      )
-      (get bond row)
-      u0
+;; With which bond does this mirror count in an epoch, past or to come? By the bond row that the asker believes to say it, 0 for the
+;; newest; none where that row says nothing of the epoch.
+(define-read-only (bond-at (app (buff 32)) (mirror uint) (epoch uint) (hint uint))
+  (match (map-get? bonds {
+    app: app,
+    mirror: mirror,
+    row: (if (is-eq hint u0)
+      (default-to u0 (get rows (map-get? mirrors { app: app, mirror: mirror })))
+      hint
+    ),
+  })
+    row (if (and (>= epoch (get from row)) (match (get until row) until (< epoch until) true))
+      (some (get bond row))
+      none
     )
-    u0
+    none
   )
 )
 
@@ -106,13 +124,14 @@
   )
   (let (
       (owner tx-sender)
-      (version (get version (unwrap! (contract-call? .attester-quorum get-app app) ERR_UNKNOWN_APP)))
-      (row (unwrap! (contract-call? .attester-quorum get-rules app version) ERR_UNKNOWN_APP))
+      (now (unwrap! (contract-call? .attester-quorum clock app) ERR_UNKNOWN_APP))
+      (row (unwrap! (contract-call? .attester-quorum get-rules app (get version now)) ERR_UNKNOWN_APP))
       (mirror (+ (mirror-count app) u1))
+      (log (get-log app))
       (event {
         topic: "mirror-registered",
         app: app,
-        seq: (next-seq app),
+        seq: (+ (get seq log) u1),
         burn: burn-block-height,
         height: stacks-block-height,
         mirror: mirror,
@@ -138,9 +157,12 @@
       since: burn-block-height,
       unbonding: none,
       ready: u0,
+      retired: false,
       withdrawn: false,
+      rows: u1,
     })
-    (print (merge event { head: (link app (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (map-set bonds { app: app, mirror: mirror, row: u1 } { from: (get next now), until: none, bond: bond })
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok mirror)
   )
 )
@@ -149,10 +171,11 @@
 (define-public (set-endpoint (app (buff 32)) (mirror uint) (endpoint (string-ascii 200)))
   (let (
       (row (try! (owned app mirror)))
+      (log (get-log app))
       (event {
         topic: "endpoint-set",
         app: app,
-        seq: (next-seq app),
+        seq: (+ (get seq log) u1),
         burn: burn-block-height,
         height: stacks-block-height,
         mirror: mirror,
@@ -160,10 +183,66 @@
       })
     )
     (asserts! (not (get withdrawn row)) ERR_WITHDRAWN)
+    (asserts! (not (get retired row)) ERR_RETIRED)
     (asserts! (> (len endpoint) u0) ERR_ENDPOINT)
     (map-set mirrors { app: app, mirror: mirror } (merge row { endpoint: endpoint }))
-    (print (merge event { head: (link app (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok true)
+  )
+)
+
+;; Names another node key for the server, at once: best done right after an epoch began.
+(define-public (replace-node-key (app (buff 32)) (mirror uint) (node-key (buff 32)))
+  (let (
+      (row (try! (owned app mirror)))
+      (owner (get owner row))
+      (log (get-log app))
+      (event {
+        topic: "node-key-replaced",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        mirror: mirror,
+        node-key: node-key,
+      })
+    )
+    (asserts! (not (get withdrawn row)) ERR_WITHDRAWN)
+    (asserts! (not (get retired row)) ERR_RETIRED)
+    (asserts! (is-eq (len node-key) u32) ERR_NODE_KEY)
+    (asserts! (map-insert ids { app: app, owner: owner, node-key: node-key } mirror) ERR_MIRROR_EXISTS)
+    (map-delete ids { app: app, owner: owner, node-key: (get node-key row) })
+    (map-set mirrors { app: app, mirror: mirror } (merge row { node-key: node-key }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok true)
+  )
+)
+
+;; Adds to the bond. The addition counts from the next epoch on.
+(define-public (add-bond (app (buff 32)) (mirror uint) (amount uint))
+  (let (
+      (row (try! (owned app mirror)))
+      (now (unwrap! (contract-call? .attester-quorum clock app) ERR_UNKNOWN_APP))
+      (log (get-log app))
+      (event {
+        topic: "bond-added",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        mirror: mirror,
+        amount: amount,
+      })
+    )
+    (asserts! (> amount u0) ERR_AMOUNT)
+    (asserts! (is-none (get unbonding row)) ERR_UNBONDING)
+    (try! (stx-transfer? amount contract-caller current-contract))
+    (map-set mirrors { app: app, mirror: mirror } (merge row {
+      bond: (+ (get bond row) amount),
+      rows: (count-from app mirror (get rows row) (get next now) (+ (get bond row) amount)),
+    }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok (+ (get bond row) amount))
   )
 )
 
@@ -171,16 +250,12 @@
 (define-public (begin-unbond (app (buff 32)) (mirror uint))
   (let (
       (row (try! (owned app mirror)))
-      (schedule (unwrap! (contract-call? .attester-quorum get-app app) ERR_UNKNOWN_APP))
-      (terms (get terms (unwrap!
-        (contract-call? .attester-quorum get-rules app (get version schedule))
-        ERR_UNKNOWN_APP
-      )))
-      (ready (+ burn-block-height (get length schedule) (get window terms) (get challenge terms)))
+      (ready (try! (ready-at app)))
+      (log (get-log app))
       (event {
         topic: "unbond-begun",
         app: app,
-        seq: (next-seq app),
+        seq: (+ (get seq log) u1),
         burn: burn-block-height,
         height: stacks-block-height,
         mirror: mirror,
@@ -188,8 +263,36 @@
       })
     )
     (asserts! (is-none (get unbonding row)) ERR_UNBONDING)
-    (map-set mirrors { app: app, mirror: mirror } (merge row { unbonding: (some burn-block-height), ready: ready }))
-    (print (merge event { head: (link app (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (try! (stop-counting app mirror ready))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (ok ready)
+  )
+)
+
+;; Says that the mirror is gone for good: frees its node key at once, and starts to take the bond back where that was not done.
+(define-public (retire (app (buff 32)) (mirror uint))
+  (let (
+      (row (try! (owned app mirror)))
+      (ready (if (is-some (get unbonding row)) (get ready row) (try! (ready-at app))))
+      (log (get-log app))
+      (event {
+        topic: "mirror-retired",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn-block-height,
+        height: stacks-block-height,
+        mirror: mirror,
+        ready: ready,
+      })
+    )
+    (asserts! (not (get withdrawn row)) ERR_WITHDRAWN)
+    (asserts! (not (get retired row)) ERR_RETIRED)
+    (and (is-none (get unbonding row)) (try! (stop-counting app mirror ready)))
+    (map-delete ids { app: app, owner: (get owner row), node-key: (get node-key row) })
+    (map-set mirrors { app: app, mirror: mirror }
+      (merge (unwrap! (get-mirror app mirror) ERR_UNKNOWN_MIRROR) { retired: true })
+    )
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok ready)
   )
 )
@@ -200,10 +303,11 @@
       (row (try! (owned app mirror)))
       (owner (get owner row))
       (bond (get bond row))
+      (log (get-log app))
       (event {
         topic: "bond-withdrawn",
         app: app,
-        seq: (next-seq app),
+        seq: (+ (get seq log) u1),
         burn: burn-block-height,
         height: stacks-block-height,
         mirror: mirror,
@@ -215,9 +319,13 @@
     (asserts! (not (get withdrawn row)) ERR_WITHDRAWN)
     (asserts! (>= burn-block-height (get ready row)) ERR_NOT_READY)
     (map-set mirrors { app: app, mirror: mirror } (merge row { withdrawn: true }))
-    (map-delete ids { app: app, owner: owner, node-key: (get node-key row) })
+    ;; A retired mirror's node key may be another's by now.
+    (and
+      (not (get retired row))
+      (map-delete ids { app: app, owner: owner, node-key: (get node-key row) })
+    )
     (try! (as-contract? ((with-stx bond)) (try! (stx-transfer? bond current-contract owner))))
-    (print (merge event { head: (link app (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
+    (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok bond)
   )
 )
@@ -226,21 +334,54 @@
 
 (define-private (owned (app (buff 32)) (mirror uint))
   (let ((row (unwrap! (map-get? mirrors { app: app, mirror: mirror }) ERR_UNKNOWN_MIRROR)))
-    (asserts! (is-eq tx-sender (get owner row)) ERR_NOT_OWNER)
+    (asserts! (is-eq contract-caller (get owner row)) ERR_NOT_OWNER)
     (ok row)
   )
 )
 
-(define-private (next-seq (app (buff 32)))
-  (+ (get seq (get-log app)) u1)
+;; The burn height by which the epoch that runs is final.
+(define-private (ready-at (app (buff 32)))
+  (let (
+      (now (unwrap! (contract-call? .attester-quorum clock app) ERR_UNKNOWN_APP))
+      (final (match (contract-call? .attester-quorum rules-at app (get epoch now))
+        row (+ (get window (get terms row)) (get challenge (get terms row)))
+        u0
+      ))
+    )
+    (ok (+ burn-block-height (get length now) final))
+  )
 )
 
-;; Appends the hash of an event to the app's log and returns the new head.
-(define-private (link (app (buff 32)) (event (buff 32)))
+(define-private (stop-counting (app (buff 32)) (mirror uint) (ready uint))
   (let (
-      (log (get-log app))
-      (head (sha256 (concat (get head log) event)))
+      (row (unwrap! (get-mirror app mirror) ERR_UNKNOWN_MIRROR))
+      (now (unwrap! (contract-call? .attester-quorum clock app) ERR_UNKNOWN_APP))
     )
+    (ok (map-set mirrors { app: app, mirror: mirror } (merge row {
+      unbonding: (some burn-block-height),
+      ready: ready,
+      rows: (count-from app mirror (get rows row) (get next now) u0),
+    })))
+  )
+)
+
+;; From this epoch on, the next one, the mirror counts with this bond: in the newest row where that begins there too, else in a new one.
+(define-private (count-from (app (buff 32)) (mirror uint) (newest uint) (from uint) (bond uint))
+  (let (
+      (key { app: app, mirror: mirror, row: newest })
+      (row (default-to { from: from, until: none, bond: u0 } (map-get? bonds key)))
+      (same (is-eq (get from row) from))
+      (index (if same newest (+ newest u1)))
+    )
+    (and (not same) (map-set bonds key (merge row { until: (some from) })))
+    (map-set bonds { app: app, mirror: mirror, row: index } { from: from, until: none, bond: bond })
+    index
+  )
+)
+
+;; Appends the hash of an event to the app's log, as it was read, and returns the new head.
+(define-private (link (app (buff 32)) (log { seq: uint, head: (buff 32) }) (event (buff 32)))
+  (let ((head (sha256 (concat (get head log) event))))
     (map-set logs app { seq: (+ (get seq log) u1), head: head })
     head
   )

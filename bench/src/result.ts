@@ -20,6 +20,7 @@ export const benches = {
   badge: 'badge requests per second, against bare node:http sending the same bytes',
   chain: "signed transactions per second through devnet's RPC, against direct simnet calls",
   client: 'gzip bytes of the client core',
+  contracts: "claims that fit in one block in ranges, against one by one, by all of a block's limits",
 } as const
 
 export type Bench = () => Promise<BenchResult>

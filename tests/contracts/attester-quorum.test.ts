@@ -2,7 +2,6 @@ import { Cl, cvToString } from '@stacks/transactions'
 import { registerApp, type Terms } from '@understudy/chain/calls'
 import { appId } from '@understudy/protocol/app'
 import { epochEnd, type Schedule } from '@understudy/protocol/epoch'
-import { threshold } from '@understudy/protocol/rules'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { accounts, attestersOf, contracts, type Network, openNetwork, terms } from './network.ts'
 
@@ -135,13 +134,6 @@ describe('what epochs are governed by', () => {
     for (const epoch of [0, 1, 77]) {
       const end = network.read(contracts.quorum, 'epoch-end', [Cl.bufferFromHex(app.id), Cl.uint(epoch)])
       expect(cvToString(end)).toBe(`(some u${epochEnd(app.schedule, epoch)})`)
-    }
-  })
-
-  it('asks for as many signatures as the protocol does', () => {
-    for (let n = 1; n <= 19; n += 2) {
-      const m = network.read(contracts.quorum, 'threshold', [Cl.uint(n)])
-      expect(cvToString(m)).toBe(`u${threshold(keysOf(n))}`)
     }
   })
 })

@@ -1,5 +1,25 @@
-import { Cl, ClarityType, type ClarityValue } from '@stacks/transactions'
-import { beginUnbond, claim, setEndpoint, withdraw } from '@understudy/chain/calls'
+import { Cl, ClarityType, type ClarityValue, cvToString, type UIntCV } from '@stacks/transactions'
+import {
+  acceptMaintainer,
+  activate,
+  addBond,
+  beginUnbond,
+  type ContractCall,
+  changeRules,
+  claim,
+  endRules,
+  exit,
+  offerMaintainer,
+  replaceNodeKey,
+  replaceReleaseKey,
+  requestExit,
+  retire,
+  setEndpoint,
+  sweep,
+  takeBack,
+  veto,
+  withdraw,
+} from '@understudy/chain/calls'
 import type { PrintedEntry } from '@understudy/chain/client'
 import {
   type ChainEvent,
@@ -22,7 +42,7 @@ import {
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type App, accounts, contracts, type Network, openNetwork, terms, treeOf } from './network.ts'
 
-const { operator, neighbour, stranger, funder } = accounts
+const { maintainer, operator, neighbour, stranger, funder } = accounts
 
 let network: Network
 let first: App
@@ -51,17 +71,47 @@ beforeAll(async () => {
   )
   network.deposit(first, 5_000_000n)
   network.send(beginUnbond(contracts, { app: second.id, mirror: 1 }), operator)
+  const { id } = first
+  did(changeRules(contracts, { app: id, from: 3, terms: { ...terms, places: 4 } }), maintainer)
+  did(replaceReleaseKey(contracts, { app: id, releaseKey: '77'.repeat(32), minSeq: 3 }), maintainer)
+  did(endRules(contracts, second.id), maintainer)
+  did(offerMaintainer(contracts, { app: id, to: stranger }), maintainer)
+  did(acceptMaintainer(contracts, id), stranger)
+  did(offerMaintainer(contracts, { app: id, to: operator }), stranger)
+  did(offerMaintainer(contracts, { app: id, to: null }), stranger)
+  did(addBond(contracts, operator, { app: id, mirror: 1, amount: 5n }), operator)
+  did(replaceNodeKey(contracts, { app: id, mirror: 1, nodeKey: '55'.repeat(32) }), operator)
+  did(requestExit(contracts, { app: id, shares: 10_000_000n }), funder)
   network.mineTo(first.end(0))
-  network.settleWith(network.messageOf(first, 0, tree))
+  network.settleWith(network.messageOf(first, 0, treeOf([[operator, 1n]])))
+  network.deposit(first, 1_000_000n, operator, 2)
+  network.deposit(first, 2_000_000n, operator, 2)
+  network.deposit(first, 3_000_000n, neighbour, 2)
+  network.deposit(first, 4_000_000n, stranger, 2)
+  did(veto(contracts, { app: id, epoch: 0 }), stranger)
+  network.settleWith(network.messageOf(first, 0, tree, 1))
   network.mineTo(network.burnHeight + terms.challenge)
-  const payout = { app: first.id, epoch: 0, leaf: tree.leaves[1]!, proof: tree.proof(1) }
-  network.send(claim(contracts, payout), stranger)
+  did(activate(contracts, { app: id, funder: operator }), stranger)
+  did(takeBack(contracts, { app: id, amount: 3_000_000n }), neighbour)
+  const payout = { app: id, epoch: 0, leaf: tree.leaves[1]!, proof: tree.proof(1) }
+  did(claim(contracts, payout), stranger)
+  did(addBond(contracts, neighbour, { app: id, mirror: 2, amount: 9n }), neighbour)
   network.mineTo(network.burnHeight + 60)
-  network.send(withdraw(contracts, { app: second.id, mirror: 1, bond: terms.minBond }), operator)
+  did(withdraw(contracts, { app: second.id, mirror: 1, bond: terms.minBond }), operator)
   network.settleWith(network.messageOf(first, 1, treeOf([])))
+  did(retire(contracts, { app: id, mirror: 2 }), neighbour)
+  network.mineTo(first.end(2) + terms.window)
+  did(exit(contracts, { app: id, least: 1n }), funder)
+  did(requestExit(contracts, { app: id, shares: 7n }), funder)
+  network.mineTo(first.end(0) + 20 + terms.challenge + terms.claimPeriod)
+  did(sweep(contracts, { app: id, epoch: 0 }), stranger)
   entries = [...network.entries]
   events = verifyLog(entries)
 })
+
+function did(call: ContractCall, sender: string): void {
+  expect(network.send(call, sender).outcome).toBe('ok')
+}
 
 function reasonOf(act: () => unknown): LogErrorReason | 'none' {
   try {
@@ -133,20 +183,61 @@ describe('the projected state', () => {
 
   it('has the apps and rules that the quorum has', () => {
     for (const app of [first, second]) {
-      const { coordinate, maintainer, schedule, rules } = appOf(app)
+      const { coordinate, maintainer: keeper, schedule, rules, releaseKeys, offeredTo } = appOf(app)
       expect({ coordinate, schedule }).toEqual({ coordinate: app.coordinate, schedule: app.schedule })
-      expect(rules).toEqual([{ version: 1, from: 0, until: null, ...app.terms }])
-      expect(rulesAt(appOf(app), 12)).toEqual(rules[0])
+      const [newest, before, earlier] = [...rules.map(({ from }) => from).reverse(), 0, 0]
       const row = Cl.tuple({
-        maintainer: Cl.principal(maintainer),
+        maintainer: Cl.principal(keeper),
         start: Cl.uint(schedule.start),
         length: Cl.uint(schedule.length),
         notice: Cl.uint(schedule.notice),
         cap: Cl.uint(schedule.cap),
-        version: Cl.uint(1),
+        version: Cl.uint(rules.length),
+        froms: Cl.tuple({
+          newest: Cl.uint(newest!),
+          before: Cl.uint(before!),
+          earlier: Cl.uint(earlier!),
+        }),
+        'release-keys': Cl.uint(releaseKeys.length),
       })
+      for (const [at, key] of releaseKeys.entries()) {
+        const onChain = network.read(contracts.quorum, 'get-release-key', [hex(app.id), Cl.uint(at + 1)])
+        const replaced = Cl.tuple({
+          from: Cl.uint(key.from),
+          version: Cl.uint(key.version),
+          'release-key': hex(key.releaseKey),
+          'min-seq': Cl.uint(key.minSeq),
+        })
+        expect(onChain).toEqual(Cl.some(replaced))
+      }
+      const offer = network.read(contracts.quorum, 'get-offer', [hex(app.id)])
+      expect(offer).toEqual(offeredTo === null ? Cl.none() : Cl.some(Cl.principal(offeredTo)))
+      for (const { version, from, until, budget, places } of rules) {
+        const onChain = network.read(contracts.quorum, 'get-rules', [hex(app.id), Cl.uint(version)])
+        const shown = cvToString(onChain)
+        expect(shown).toContain(`(from u${from})`)
+        expect(shown).toContain(`(until ${until === null ? 'none' : `(some u${until})`})`)
+        expect(shown).toContain(`(budget u${budget})`)
+        expect(shown).toContain(`(places u${places})`)
+      }
+      for (const epoch of [0, 1, 2, 3, 4, 900]) {
+        const onChain = network.read(contracts.quorum, 'rules-at', [hex(app.id), Cl.uint(epoch)])
+        const here = rulesAt(appOf(app), epoch)
+        expect(onChain.type).toBe(here ? 'some' : 'none')
+        if (here) expect(cvToString(onChain)).toContain(`(version u${here.version})`)
+      }
       expect(network.read(contracts.quorum, 'get-app', [hex(app.id)])).toEqual(Cl.some(row))
     }
+  })
+
+  it('knows whose release key holds in which epoch', () => {
+    const app = appOf(first)
+    expect(app.maintainer).toBe(stranger)
+    // Replaced before the start, under the rules of version 2, which were announced by then.
+    expect(rulesAt(app, 0)).toMatchObject({ version: 1, releaseKey: '77'.repeat(32), minSeq: 3 })
+    expect(rulesAt(app, 3)).toMatchObject({ version: 2, releaseKey: '77'.repeat(32), places: 4 })
+    expect(rulesAt(appOf(second), 0)?.releaseKey).toBe(terms.releaseKey)
+    expect(rulesAt(appOf(second), 3)).toBeUndefined()
   })
 
   it('has the mirrors and bonds that the registry has, in every epoch', () => {
@@ -162,13 +253,21 @@ describe('the projected state', () => {
           since: Cl.uint(mirror.since),
           unbonding: optional(mirror.unbonding),
           ready: Cl.uint(mirror.ready),
+          retired: Cl.bool(mirror.retired),
           withdrawn: Cl.bool(mirror.withdrawn),
         })
         const id = [hex(app.id), Cl.uint(mirror.id)]
-        expect(network.read(contracts.registry, 'get-mirror', id)).toEqual(Cl.some(row))
-        for (let height = mirror.since - 1; height < mirror.since + 5; height++) {
-          const onChain = network.read(contracts.registry, 'bond-at', [...id, Cl.uint(height)])
-          expect(onChain).toEqual(Cl.uint(bondAt(mirror, height)))
+        const onChain = network.read(contracts.registry, 'get-mirror', id)
+        if (onChain.type !== ClarityType.OptionalSome || onChain.value.type !== ClarityType.Tuple)
+          throw new Error('no mirror')
+        const { rows, ...shown } = onChain.value.value
+        expect(Cl.tuple(shown)).toEqual(row)
+        for (let epoch = 0; epoch < 6; epoch++) {
+          const counted = Array.from({ length: Number((rows as UIntCV).value) }, (_, at) =>
+            network.read(contracts.registry, 'bond-at', [...id, Cl.uint(epoch), Cl.uint(at + 1)]),
+          ).find(({ type }) => type === ClarityType.OptionalSome)
+          const bond = bondAt(mirror, app.schedule.start + epoch * app.schedule.length)
+          expect(counted ?? Cl.some(Cl.uint(0))).toEqual(Cl.some(Cl.uint(bond)))
         }
       }
     }
@@ -177,31 +276,48 @@ describe('the projected state', () => {
 
   it('has the money, settlements and claims that the pool has', () => {
     for (const app of [first, second]) {
-      const { pool, shares, settlements } = appOf(app)
-      const { deposited, free, owed, paid } = pool
-      const account = Cl.tuple({
-        deposited: Cl.uint(deposited),
-        free: Cl.uint(free),
-        owed: Cl.uint(owed),
-        paid: Cl.uint(paid),
-        shares: Cl.uint(pool.shares),
-      })
-      expect(network.read(contracts.pool, 'get-pool', [hex(app.id)])).toEqual(account)
-      const own = network.read(contracts.pool, 'get-shares', [hex(app.id), Cl.principal(funder)])
-      expect(own).toEqual(Cl.uint(shares.get(funder)!))
+      const { pool, shares, parked, exits, settlements } = appOf(app)
+      const { 'final-burn': finalBurn, 'final-height': finalHeight, ...account } = network.poolOf(app)
+      expect(account).toEqual({ ...pool, generation: BigInt(pool.generation) })
+      expect(typeof finalBurn).toBe(typeof finalHeight)
+      for (const principal of Object.values(accounts)) {
+        const who = [hex(app.id), Cl.principal(principal)]
+        expect(network.read(contracts.pool, 'get-shares', who)).toEqual(Cl.uint(shares.get(principal) ?? 0n))
+        const waits = parked.get(principal)
+        const deposit = waits && {
+          amount: Cl.uint(waits.amount),
+          version: Cl.uint(waits.version),
+          'min-shares': Cl.uint(waits.minShares),
+        }
+        expect(network.read(contracts.pool, 'get-parked', who)).toEqual(
+          deposit ? Cl.some(Cl.tuple(deposit)) : Cl.none(),
+        )
+        const wish = exits.get(principal)
+        const request = wish && {
+          generation: Cl.uint(wish.generation),
+          shares: Cl.uint(wish.shares),
+          ready: Cl.uint(wish.ready),
+        }
+        expect(network.read(contracts.pool, 'get-exit', who)).toEqual(
+          request ? Cl.some(Cl.tuple(request)) : Cl.none(),
+        )
+      }
       for (const settlement of settlements.values()) {
         const row = Cl.tuple({
+          live: Cl.bool(true),
           round: Cl.uint(settlement.round),
           version: Cl.uint(settlement.rulesVersion),
           inputs: hex(settlement.inputs),
           root: hex(settlement.root),
           allocated: Cl.uint(settlement.allocated),
+          common: Cl.uint(settlement.common),
           count: Cl.uint(settlement.count),
           signers: Cl.list(settlement.signers.map(Cl.bool)),
           burn: Cl.uint(settlement.burn),
           height: Cl.uint(settlement.height),
           challenge: Cl.uint(settlement.challenge),
           paid: Cl.uint(settlement.paid),
+          swept: Cl.bool(settlement.swept),
         })
         const epoch = Cl.uint(settlement.epoch)
         expect(network.read(contracts.pool, 'get-settlement', [hex(app.id), epoch])).toEqual(Cl.some(row))
@@ -220,13 +336,8 @@ describe('the projected state', () => {
       }
     }
     expect([...appOf(first).settlements.keys()]).toEqual([0, 1])
-    expect(appOf(first).pool).toEqual({
-      deposited: 85_000_000n,
-      free: 35_000_000n,
-      owed: 20_000_000n,
-      paid: 30_000_000n,
-      shares: 85_000_000n,
-    })
+    expect(appOf(first).rounds).toEqual(new Map([[0, 1]]))
+    expect(appOf(first).pool).toMatchObject({ paid: 30_000_000n, parked: 4_000_000n, common: 20_000_000n })
   })
 
   it('adds up to the balances that the contracts hold', () => {
@@ -234,14 +345,14 @@ describe('the projected state', () => {
     const bonds = apps.flatMap(({ mirrors }) => [...mirrors.values()]).filter(({ withdrawn }) => !withdrawn)
     expect(network.balance(contracts.registry)).toBe(bonds.reduce((sum, { bond }) => sum + bond, 0n))
     expect(network.balance(contracts.pool)).toBe(
-      apps.reduce((sum, { pool }) => sum + pool.free + pool.owed, 0n),
+      apps.reduce((sum, { pool }) => sum + pool.free + pool.parked + pool.owed, 0n),
     )
   })
 
   it('says whose bond counts in an epoch, at its owner and key', () => {
     const bonded = bondedMirrors(appOf(first), 0)
     expect(bonded.map(({ mirror, owner, bond }) => ({ mirror, owner, bond }))).toEqual([
-      { mirror: 1, owner: operator, bond: terms.minBond },
+      { mirror: 1, owner: operator, bond: terms.minBond + 5n },
       { mirror: 2, owner: neighbour, bond: terms.minBond * 3n },
     ])
     // Unbonded before its epoch 0 began.
@@ -249,9 +360,9 @@ describe('the projected state', () => {
   })
 
   it('below a burn height knows nothing of what came at that height or later', () => {
-    const settledAt = appOf(first).settlements.get(0)!.burn
-    expect(stateBelow(events, settledAt).apps.get(first.id)!.settlements.size).toBe(0)
-    expect(stateBelow(events, settledAt + 1).apps.get(first.id)!.settlements.size).toBe(1)
+    const settledAt = appOf(first).settlements.get(1)!.burn
+    expect(stateBelow(events, settledAt).apps.get(first.id)!.settlements.size).toBe(1)
+    expect(stateBelow(events, settledAt + 1).apps.get(first.id)!.settlements.size).toBe(2)
     expect(stateBelow(events, 0).apps.size).toBe(0)
   })
 

@@ -1,5 +1,14 @@
 import { Cl, cvToString, type UIntCV } from '@stacks/transactions'
-import { beginUnbond, registerApp, registerMirror, setEndpoint, withdraw } from '@understudy/chain/calls'
+import {
+  addBond,
+  beginUnbond,
+  registerApp,
+  registerMirror,
+  replaceNodeKey,
+  retire,
+  setEndpoint,
+  withdraw,
+} from '@understudy/chain/calls'
 import { contractsOf } from '@understudy/chain/contracts'
 import { appId } from '@understudy/protocol/app'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -28,10 +37,21 @@ const end = (app: App, mirror: number, sender: string = operator) =>
   network.send(withdraw(contracts, { app: app.id, mirror, bond }), sender)
 const move = (app: App, mirror: number, endpoint: string, sender: string = operator) =>
   network.send(setEndpoint(contracts, { app: app.id, mirror, endpoint }), sender)
+const add = (app: App, mirror: number, amount: bigint, sender: string = operator) =>
+  network.send(addBond(contracts, sender, { app: app.id, mirror, amount }), sender)
+const rekey = (app: App, mirror: number, nodeKey: string, sender: string = operator) =>
+  network.send(replaceNodeKey(contracts, { app: app.id, mirror, nodeKey }), sender)
+const leave = (app: App, mirror: number, sender: string = operator) =>
+  network.send(retire(contracts, { app: app.id, mirror }), sender)
 const mirrorRow = (app: App, mirror: number) =>
   cvToString(network.read(contracts.registry, 'get-mirror', [Cl.bufferFromHex(app.id), Cl.uint(mirror)]))
-const bondAt = (app: App, mirror: number, height: number) =>
-  network.read(contracts.registry, 'bond-at', [Cl.bufferFromHex(app.id), Cl.uint(mirror), Cl.uint(height)])
+const bondAt = (app: App, mirror: number, epoch: number, hint = 0) =>
+  network.read(contracts.registry, 'bond-at', [
+    Cl.bufferFromHex(app.id),
+    Cl.uint(mirror),
+    Cl.uint(epoch),
+    Cl.uint(hint),
+  ])
 
 describe('register-mirror', () => {
   it('takes the bond and gives ids from 1', () => {
@@ -183,16 +203,146 @@ describe('leaving', () => {
 })
 
 describe('bond-at', () => {
-  it('counts a bond in epochs that begin after the registration, up to those that begin at the unbonding', () => {
+  it('says with which bond a mirror counted in every epoch, however often it changed', () => {
     const app = network.openApp()
-    const registered = network.burnHeight
     network.bondMirror(app)
-    network.mineTo(registered + 10)
+    network.mineTo(app.schedule.start + 10)
+    expect(add(app, 1, 5n)).toMatchObject({ outcome: 'ok', value: Cl.uint(bond + 5n) })
+    expect(add(app, 1, 2n).outcome).toBe('ok')
+    network.mineTo(app.end(1))
+    expect(begin(app, 1).outcome).toBe('ok')
+    const rows = [
+      [0, 1, bond],
+      [1, 2, bond + 7n],
+      [2, 2, bond + 7n],
+      [3, 3, 0n],
+      [900, 3, 0n],
+    ] as const
+    for (const [epoch, hint, counts] of rows) {
+      expect(bondAt(app, 1, epoch, hint)).toEqual(Cl.some(Cl.uint(counts)))
+      // Another row says nothing of this epoch.
+      for (const other of [1, 2, 3, 4].filter((row) => row !== hint))
+        expect(bondAt(app, 1, epoch, other)).toEqual(Cl.none())
+    }
+    expect(bondAt(app, 1, 3)).toEqual(Cl.some(Cl.uint(0)))
+    expect(bondAt(app, 9, 0)).toEqual(Cl.none())
+  })
+
+  it('counts a bond in no epoch that begins at its registration or before', () => {
+    const app = network.openApp()
+    network.mineTo(app.schedule.start - 1)
+    network.bondMirror(app)
+    network.bondMirror(app, {}, neighbour)
+    // The second call came a block later, in the first block of epoch 0.
+    expect(bondAt(app, 1, 0)).toEqual(Cl.some(Cl.uint(bond)))
+    network.mineTo(app.schedule.start)
+    network.bondMirror(app, {}, stranger)
+    expect(bondAt(app, 3, 0)).toEqual(Cl.none())
+    expect(bondAt(app, 3, 1)).toEqual(Cl.some(Cl.uint(bond)))
+  })
+
+  it('forgets the bond of a mirror that leaves before its first epoch', () => {
+    const app = network.openApp()
+    network.bondMirror(app)
     begin(app, 1)
-    expect(bondAt(app, 1, registered)).toEqual(Cl.uint(0))
-    expect(bondAt(app, 1, registered + 1)).toEqual(Cl.uint(bond))
-    expect(bondAt(app, 1, registered + 10)).toEqual(Cl.uint(bond))
-    expect(bondAt(app, 1, registered + 11)).toEqual(Cl.uint(0))
-    expect(bondAt(app, 9, registered + 1)).toEqual(Cl.uint(0))
+    expect(bondAt(app, 1, 0)).toEqual(Cl.some(Cl.uint(0)))
+    expect(bondAt(app, 1, 0, 2)).toEqual(Cl.none())
+  })
+})
+
+describe('add-bond', () => {
+  it('adds to what is held and comes back with the rest', () => {
+    const app = network.openApp()
+    network.bondMirror(app)
+    const held = network.balance(contracts.registry)
+    expect(add(app, 1, 3n).outcome).toBe('ok')
+    expect(network.balance(contracts.registry) - held).toBe(3n)
+    begin(app, 1)
+    network.mineTo(network.burnHeight + 96)
+    const before = network.balance(operator)
+    expect(
+      network.send(withdraw(contracts, { app: app.id, mirror: 1, bond: bond + 3n }), operator).outcome,
+    ).toBe('ok')
+    expect(network.balance(operator) - before).toBe(bond + 3n)
+  })
+
+  it('is for the owner of a mirror that stays, and for an amount that it has', () => {
+    const app = network.openApp()
+    network.bondMirror(app)
+    expect(add(app, 1, 1n, stranger).outcome).toBe('ERR_NOT_OWNER')
+    expect(add(app, 2, 1n).outcome).toBe('ERR_UNKNOWN_MIRROR')
+    expect(add(app, 1, 0n).outcome).toBe('ERR_AMOUNT')
+    expect(add(app, 1, 2n ** 128n - 1n).outcome).toBe('(err u1)')
+    begin(app, 1)
+    expect(add(app, 1, 1n).outcome).toBe('ERR_UNBONDING')
+  })
+})
+
+describe('replace-node-key', () => {
+  it('moves the mirror to another key and frees the old one', () => {
+    const app = network.openApp()
+    network.bondMirror(app)
+    expect(rekey(app, 1, '33'.repeat(32)).outcome).toBe('ok')
+    expect(mirrorRow(app, 1)).toContain(`(node-key 0x${'33'.repeat(32)})`)
+    expect(network.bondMirror(app).outcome).toBe('ok')
+    expect(network.bondMirror(app, { nodeKey: '33'.repeat(32) }).outcome).toBe('ERR_MIRROR_EXISTS')
+  })
+
+  it('refuses strangers, short keys, keys in use and mirrors that are gone', () => {
+    const app = network.openApp()
+    network.bondMirror(app)
+    network.bondMirror(app, { nodeKey: '44'.repeat(32) })
+    expect(rekey(app, 1, '33'.repeat(32), stranger).outcome).toBe('ERR_NOT_OWNER')
+    expect(rekey(app, 9, '33'.repeat(32)).outcome).toBe('ERR_UNKNOWN_MIRROR')
+    expect(rekey(app, 1, '33'.repeat(31)).outcome).toBe('ERR_NODE_KEY')
+    expect(rekey(app, 1, '44'.repeat(32)).outcome).toBe('ERR_MIRROR_EXISTS')
+    expect(rekey(app, 1, '22'.repeat(32)).outcome).toBe('ERR_MIRROR_EXISTS')
+    leave(app, 1)
+    expect(rekey(app, 1, '33'.repeat(32)).outcome).toBe('ERR_RETIRED')
+    begin(app, 2)
+    network.mineTo(network.burnHeight + 96)
+    end(app, 2)
+    expect(rekey(app, 2, '33'.repeat(32)).outcome).toBe('ERR_WITHDRAWN')
+  })
+})
+
+describe('retire', () => {
+  it('frees the node key at once and the bond in time', () => {
+    const app = network.openApp()
+    network.bondMirror(app)
+    const ready = network.burnHeight + 96
+    expect(leave(app, 1)).toMatchObject({ outcome: 'ok', value: Cl.uint(ready) })
+    expect(network.bondMirror(app)).toMatchObject({ outcome: 'ok', value: Cl.uint(2) })
+    expect(begin(app, 1).outcome).toBe('ERR_UNBONDING')
+    expect(move(app, 1, 'https://elsewhere.example').outcome).toBe('ERR_RETIRED')
+    network.mineTo(ready - 1)
+    expect(end(app, 1).outcome).toBe('ERR_NOT_READY')
+    network.mineTo(ready)
+    expect(end(app, 1).outcome).toBe('ok')
+    // The key is the second mirror's now.
+    expect(network.bondMirror(app).outcome).toBe('ERR_MIRROR_EXISTS')
+  })
+
+  it('keeps the date of an unbonding that was begun before', () => {
+    const app = network.openApp()
+    network.bondMirror(app)
+    const ready = network.burnHeight + 96
+    begin(app, 1)
+    network.mineTo(network.burnHeight + 20)
+    expect(leave(app, 1)).toMatchObject({ outcome: 'ok', value: Cl.uint(ready) })
+    network.mineTo(ready)
+    expect(end(app, 1).outcome).toBe('ok')
+  })
+
+  it('is for the owner alone, and once', () => {
+    const app = network.openApp()
+    network.bondMirror(app)
+    expect(leave(app, 1, stranger).outcome).toBe('ERR_NOT_OWNER')
+    expect(leave(app, 9).outcome).toBe('ERR_UNKNOWN_MIRROR')
+    expect(leave(app, 1).outcome).toBe('ok')
+    expect(leave(app, 1).outcome).toBe('ERR_RETIRED')
+    network.mineTo(network.burnHeight + 96)
+    end(app, 1)
+    expect(leave(app, 1).outcome).toBe('ERR_WITHDRAWN')
   })
 })

@@ -2,11 +2,13 @@ import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { getSDK } from '@stacks/clarinet-sdk'
 import {
+  Cl,
   ClarityType,
   type ClarityValue,
   cvToString,
   privateKeyToAddress,
   serializeCV,
+  type UIntCV,
 } from '@stacks/transactions'
 import type { ContractCall } from '@understudy/chain/calls'
 import { fund, registerApp, registerMirror, settle, type Terms } from '@understudy/chain/calls'
@@ -38,6 +40,9 @@ export const accounts = {
   operator: 'STXVPP8YS29WGEZC1XVGMY80TBFTX3GFXGAPTWVY',
   neighbour: 'STYBGRYJ996Q5FXT8AWGKNVNWCM74G2PAQRBF302',
   stranger: 'ST3FCHJR4KXF1GJCRFPCA4AEW3SZ62CGQR6ZY5Q1W',
+  patron: 'ST3NW1VGB5AWYG9VTC062A53NW8N34GD1R487DK2N',
+  saver: 'ST10QTJZ91MTKCCK7Q3SAZBY9AC8H3H0TWKH6JV5P',
+  host: 'ST248VEYQK67SZ06MZ0NMZ776TP42YC8AXJHJEB7W',
 } as const
 
 const sources = Object.fromEntries(
@@ -217,11 +222,9 @@ export async function openNetwork() {
 
   type App = ReturnType<typeof openApp>
 
-  function deposit(app: App, amount: bigint): Answer {
-    return send(
-      fund(contracts, accounts.funder, { app: app.id, amount, rulesVersion: 1, minShares: amount }),
-      accounts.funder,
-    )
+  /** A deposit that asks for a share per µSTX, which is the least that is ever minted. */
+  function deposit(app: App, amount: bigint, funder: string = accounts.funder, rulesVersion = 1): Answer {
+    return send(fund(contracts, funder, { app: app.id, amount, rulesVersion, minShares: amount }), funder)
   }
 
   function bondMirror(
@@ -242,18 +245,28 @@ export async function openNetwork() {
     app: App,
     epoch: number,
     tree: Pick<Tree, 'root' | 'allocated' | 'count'>,
+    round = 0,
   ): SettlementMessage {
     const { root, allocated, count } = tree
     return {
       pool: contracts.pool,
       app: app.id,
       epoch,
-      round: 0,
+      round,
       inputs: '33'.repeat(32),
       root,
       allocated,
       count,
     }
+  }
+
+  /** What the pool says of an app's money. */
+  function poolOf(app: Pick<App, 'id'>): Readonly<Record<string, bigint>> {
+    const row = read(contracts.pool, 'get-pool', [Cl.bufferFromHex(app.id)])
+    if (row.type !== ClarityType.Tuple) throw new Error('get-pool: no tuple')
+    return Object.fromEntries(
+      Object.entries(row.value).map(([name, value]) => [name, BigInt((value as UIntCV).value)]),
+    )
   }
 
   /** Sends a settlement, signed by the first two of three attesters unless told otherwise. */
@@ -279,6 +292,7 @@ export async function openNetwork() {
     deposit,
     bondMirror,
     messageOf,
+    poolOf,
     settleWith,
     get burnHeight() {
       return simnet.burnBlockHeight
@@ -316,7 +330,8 @@ function passes(call: ContractCall, moved: ReadonlyMap<string, bigint>): boolean
     if (condition.type !== 'stx-postcondition') return false
     const sent = moved.get(condition.address) ?? 0n
     const amount = BigInt(condition.amount)
-    return condition.condition === 'eq' ? sent === amount : condition.condition === 'lte' && sent <= amount
+    if (condition.condition === 'eq') return sent === amount
+    return condition.condition === 'gte' ? sent >= amount : condition.condition === 'lte' && sent <= amount
   })
   return call.postConditionMode === 'deny' && kept && [...moved.keys()].every((sender) => named.has(sender))
 }

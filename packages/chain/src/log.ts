@@ -86,6 +86,46 @@ const appRegistered = z.object({
   terms: termsSchema,
 })
 
+const rulesChanged = z.object({
+  ...common,
+  topic: z.literal('rules-changed'),
+  version: whole,
+  from: whole,
+  terms: termsSchema,
+})
+
+const rulesEnded = z.object({ ...common, topic: z.literal('rules-ended'), version: whole, until: whole })
+
+const releaseKeyReplaced = z.pipe(
+  z.object({
+    ...common,
+    topic: z.literal('release-key-replaced'),
+    index: whole,
+    /** First epoch. */
+    from: whole,
+    version: whole,
+    'release-key': hex32,
+    'min-seq': whole,
+  }),
+  z.transform(({ 'release-key': releaseKey, 'min-seq': minSeq, ...rest }) => ({
+    ...rest,
+    releaseKey,
+    minSeq,
+  })),
+)
+
+const maintainerOffered = z.object({
+  ...common,
+  topic: z.literal('maintainer-offered'),
+  to: z.nullable(z.string()),
+})
+
+const maintainerChanged = z.object({
+  ...common,
+  topic: z.literal('maintainer-changed'),
+  maintainer: z.string(),
+})
+
 const mirrorRegistered = z.pipe(
   z.object({
     ...common,
@@ -106,6 +146,15 @@ const endpointSet = z.object({
   endpoint: z.string(),
 })
 
+const nodeKeyReplaced = z.pipe(
+  z.object({ ...common, topic: z.literal('node-key-replaced'), mirror: whole, 'node-key': hex32 }),
+  z.transform(({ 'node-key': nodeKey, ...rest }) => ({ ...rest, nodeKey })),
+)
+
+const bondAdded = z.object({ ...common, topic: z.literal('bond-added'), mirror: whole, amount })
+
+const mirrorRetired = z.object({ ...common, topic: z.literal('mirror-retired'), mirror: whole, ready: whole })
+
 const unbondBegun = z.object({ ...common, topic: z.literal('unbond-begun'), mirror: whole, ready: whole })
 
 const bondWithdrawn = z.object({
@@ -121,8 +170,50 @@ const funded = z.object({
   topic: z.literal('funded'),
   funder: z.string(),
   amount,
+  /** Minted. */
   shares: amount,
+  generation: whole,
   version: whole,
+  /** Whether it was parked before. */
+  waited: z.boolean(),
+})
+
+const depositParked = z.pipe(
+  z.object({
+    ...common,
+    topic: z.literal('deposit-parked'),
+    funder: z.string(),
+    amount,
+    version: whole,
+    'min-shares': amount,
+  }),
+  z.transform(({ 'min-shares': minShares, ...rest }) => ({ ...rest, minShares })),
+)
+
+const depositReturned = z.object({
+  ...common,
+  topic: z.literal('deposit-returned'),
+  funder: z.string(),
+  amount,
+})
+
+const exitRequested = z.object({
+  ...common,
+  topic: z.literal('exit-requested'),
+  funder: z.string(),
+  generation: whole,
+  shares: amount,
+  /** First epoch in which the funder may leave. */
+  ready: whole,
+})
+
+const exited = z.object({
+  ...common,
+  topic: z.literal('exited'),
+  funder: z.string(),
+  generation: whole,
+  shares: amount,
+  amount,
 })
 
 const settled = z.object({
@@ -134,10 +225,52 @@ const settled = z.object({
   inputs: hex32,
   root: hex32,
   allocated: amount,
+  /** The part of it that no share stood for. */
+  common: amount,
   count: whole,
   signers: z.array(z.boolean()),
   challenge: whole,
 })
+
+const voided = z.object({ ...common, topic: z.literal('voided'), epoch: whole, round: whole })
+
+const signaturesAdded = z.object({
+  ...common,
+  topic: z.literal('signatures-added'),
+  epoch: whole,
+  /** By position in the keys of the rules row: all of the settlement's now. */
+  signers: z.array(z.boolean()),
+})
+
+const banned = z.object({
+  ...common,
+  topic: z.literal('banned'),
+  key: hexKey,
+  /** Of the contradiction. */
+  epoch: whole,
+  reporter: z.string(),
+  /** What was at stake, of which the reporter got `reward` and the pool the rest. */
+  bond: amount,
+  reward: amount,
+})
+
+const attesterBonded = z.object({
+  ...common,
+  topic: z.literal('attester-bonded'),
+  key: hexKey,
+  owner: z.string(),
+  amount,
+})
+
+const attesterWithdrawn = z.object({
+  ...common,
+  topic: z.literal('attester-withdrawn'),
+  key: hexKey,
+  owner: z.string(),
+  amount,
+})
+
+const swept = z.object({ ...common, topic: z.literal('swept'), epoch: whole, amount })
 
 const claimed = z.object({
   ...common,
@@ -150,10 +283,63 @@ const claimed = z.object({
   amount,
 })
 
+const rangeClaimed = z.pipe(
+  z.object({
+    ...common,
+    topic: z.literal('range-claimed'),
+    epoch: whole,
+    round: whole,
+    /** Of all that were paid together. */
+    amount,
+    range: whole,
+    paid: amount,
+    leaves: z.array(z.nullable(z.object({ index: amount, mirror: amount, recipient: z.string(), amount }))),
+  }),
+  z.transform(({ range: _, paid, leaves, ...rest }) => ({
+    ...rest,
+    /** Those that were paid, which the contract marks in `paid`, bit by bit. Others may hold anything. */
+    leaves: leaves
+      .filter((leaf) => leaf !== null)
+      .filter(({ index }) => (paid >> (index % 128n)) & 1n)
+      .map((leaf) => ({ ...leaf, index: Number(leaf.index), mirror: Number(leaf.mirror) }))
+      .sort((a, b) => a.index - b.index),
+  })),
+)
+
 const schemas = {
-  quorum: appRegistered,
-  registry: z.union([mirrorRegistered, endpointSet, unbondBegun, bondWithdrawn]),
-  pool: z.union([funded, settled, claimed]),
+  quorum: z.union([
+    appRegistered,
+    rulesChanged,
+    rulesEnded,
+    releaseKeyReplaced,
+    maintainerOffered,
+    maintainerChanged,
+  ]),
+  registry: z.union([
+    mirrorRegistered,
+    endpointSet,
+    nodeKeyReplaced,
+    bondAdded,
+    unbondBegun,
+    mirrorRetired,
+    bondWithdrawn,
+  ]),
+  pool: z.union([
+    funded,
+    depositParked,
+    depositReturned,
+    exitRequested,
+    exited,
+    settled,
+    voided,
+    signaturesAdded,
+    banned,
+    attesterBonded,
+    attesterWithdrawn,
+    claimed,
+    rangeClaimed,
+    swept,
+  ]),
 }
 
 type Printed =

@@ -154,7 +154,9 @@ export class Demo {
       funder: Cl.principal(maintainerAddress),
       amount: Cl.uint(100_000_000n),
       shares: Cl.uint(100_000_000n),
+      generation: Cl.uint(0),
       version: Cl.uint(1),
+      waited: Cl.bool(false),
     })
     return this
   }
@@ -306,6 +308,7 @@ export class Demo {
       inputs: Cl.bufferFromHex(inputsHash(inputs)),
       root: Cl.bufferFromHex(outcome.root),
       allocated: Cl.uint(outcome.allocated),
+      common: Cl.uint(0),
       count: Cl.uint(outcome.count),
       signers: Cl.list([Cl.bool(true), Cl.bool(true), Cl.bool(false)]),
       challenge: Cl.uint(6),

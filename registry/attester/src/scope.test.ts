@@ -30,7 +30,7 @@ const rules = {
   keys: [attesterKey(attester.pubkey)],
 } as unknown as Rules
 const app = {
-  ...{ id, coordinate, rules: [rules] },
+  ...{ id, coordinate, rules: [rules], releaseKeys: [] },
   mirrors: new Map([[1, { id: 1, nodeKey: node.pubkey } as ChainMirror]]),
 } as unknown as ChainApp
 const apps: readonly AppEpoch[] = [{ app, epoch: 10, rules }]
