@@ -1,0 +1,52 @@
+import { collectBundle } from '@understudy/chain/verify'
+import { epochTag } from '@understudy/protocol/attestation'
+import type { EpochBundle } from '@understudy/protocol/epochBundle'
+import type { NostrEvent } from '@understudy/protocol/event'
+import { kinds } from '@understudy/protocol/kinds'
+import type { Mismatch, NotEnough } from '@understudy/protocol/verify'
+import type { Relays } from '@understudy/relays/relays'
+import { Failure } from './failure.ts'
+import type { Chain } from './network.ts'
+
+const epochKinds = [kinds.commitment, kinds.attestation, kinds.proposal, kinds.coSignature]
+
+/** Everything that relays hold of one epoch. */
+function epochEvents(relays: Pick<Relays, 'query'>, app: string, epoch: number): Promise<NostrEvent[]> {
+  return relays.query(epochKinds.map((kind) => ({ kinds: [kind], '#d': [epochTag(app, epoch)] })))
+}
+
+/** What chain and relays tell of an epoch, as a bundle. Throws `Failure` where the chain does not even say what to look for. */
+export async function collect(
+  { client, contracts, info }: Chain,
+  relays: Pick<Relays, 'query'>,
+  app: string,
+  epoch: number,
+): Promise<EpochBundle> {
+  const collected = await collectBundle(
+    { client, contracts, chainId: info.chainId, epochEvents: (of, n) => epochEvents(relays, of, n) },
+    app,
+    epoch,
+  )
+  if (collected.ok !== 'collected') throw refusal(collected, epoch)
+  return collected.bundle
+}
+
+/** A verdict other than a match as a failure: exit code 1 for a mismatch, 2 where data are missing. */
+export function refusal(verdict: Mismatch | NotEnough, epoch: number): Failure {
+  const data = { ...verdict }
+  if (verdict.ok === 'not-enough')
+    return new Failure(
+      'not-enough',
+      `epoch ${epoch}: missing ${verdict.missing.join('; ')}`,
+      'name more relays with --relays, or wait',
+      { exitCode: 2, data },
+    )
+  const { step, mirror, expected, found } = verdict
+  const where = mirror === undefined ? step : `${step}, mirror ${mirror}`
+  return new Failure(
+    'mismatch',
+    `epoch ${epoch} differs at: ${where}. Expected ${expected}; found ${found}`,
+    undefined,
+    { exitCode: 1, data },
+  )
+}
