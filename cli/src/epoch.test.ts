@@ -302,7 +302,7 @@ test('an epoch is verified from a relay and a Stacks API, and from a bundle of i
   expect((await run(compared)).code).toBe(0)
   if (process.env.UPDATE_VECTORS)
     writeFileSync(
-      new URL('packages/protocol/vectors/epoch.json', root),
+      new URL('packages/protocol/vectors/epoch.bundle', root),
       readFileSync(join(folder, 'epoch.json')),
     )
 })

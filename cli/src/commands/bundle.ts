@@ -15,7 +15,7 @@ export const bundleEpoch = (io: Io) =>
     args: {
       app: { type: 'positional', description: 'App: coordinate or id', required: true },
       epoch: { type: 'positional', description: 'Epoch', required: true },
-      out: { type: 'string', description: 'File (default: <app>-<epoch>.bundle.json)', valueHint: 'file' },
+      out: { type: 'string', description: 'File (default: <app>-<epoch>.bundle)', valueHint: 'file' },
       ...chainArgs,
       ...relayArgs,
     },
@@ -30,7 +30,7 @@ export const bundleEpoch = (io: Io) =>
         // What cannot be verified by its reader is not worth writing.
         const verdict = verifyBundle(bytes, { app, epoch }, await loadVerify())
         if (verdict.ok !== 'match') throw refusal(verdict, epoch)
-        const file = resolve(io.cwd, args.out || `${app.slice(0, 12)}-${epoch}.bundle.json`)
+        const file = resolve(io.cwd, args.out || `${app.slice(0, 12)}-${epoch}.bundle`)
         await writeFile(file, bytes)
         const digest = bundleDigest(bundle)
         return {

@@ -1,3 +1,4 @@
+import { cvToHex, hexToCV } from '@stacks/transactions'
 import { appId } from '@understudy/protocol/app'
 import { epochEnd } from '@understudy/protocol/epoch'
 import { type EpochBundle, printSources, readBundle } from '@understudy/protocol/epochBundle'
@@ -84,6 +85,9 @@ function readLog({ app, heads, prints }: EpochBundle): readonly ChainEvent[] | M
     const log = verifyLog(entries)
     for (const entry of entries) {
       const event = decodeEvent(entry)
+      // The decoder forgives lengths beyond the end, and what follows a value; there is one way to write it.
+      if (cvToHex(hexToCV(entry.hex)) !== `0x${entry.hex}`)
+        return mismatch('log', 'consensus bytes', `others in ${entry.source} event ${event.seq}`)
       if (event.app !== app) return mismatch('log', `an event of ${app}`, `one of ${event.app}`)
       if (event.seq !== entry.index + 1)
         return mismatch('log', `${entry.source} event ${entry.index + 1}`, `event ${event.seq}`)

@@ -138,7 +138,8 @@ function readEvents(facts: ChainFacts, events: readonly NostrEvent[], verify: Ve
   const outcomes: SignedOutcome[] = []
   const commitments: Commitment[] = []
   const attestations = new Map<string, (Attestation & { createdAt: number })[]>()
-  for (const event of events) {
+  // By kind, so that the same fault is named whatever the ids are.
+  for (const event of [...events].sort((a, b) => a.kind - b.kind)) {
     const name = `event ${short(event.id)} of ${short(event.pubkey)}`
     // Only a guess as long as the signature is not checked, but the best one at which mirror to look.
     const about = event.kind === kinds.attestation ? Number(tag(event, 'mirror')) || undefined : undefined
@@ -234,10 +235,12 @@ function checkBundles(
     if (commitments.findIndex((c) => c.attester === commitment.attester) !== at)
       return mismatch('commitment', `${name}one`, 'two')
   }
-  const stray = [...attestations.keys()].find((attester) => !commitments.some((c) => c.attester === attester))
+  const stray = [...attestations].find(
+    ([attester]) => !inputs.commitments.some(({ key }) => key === attesterKey(attester)),
+  )
   if (stray) {
-    const [first] = attestations.get(stray)!
-    return mismatch('attestation', `a commitment of ${short(stray)}`, 'none', first!.report.mirror)
+    const [attester, [first]] = stray
+    return mismatch('attestation', 'attesters that inputs name', short(attester), first!.report.mirror)
   }
   const missing: string[] = []
   const bundles: Bundle[] = []
