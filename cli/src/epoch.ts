@@ -1,9 +1,11 @@
+import { ChainError } from '@understudy/chain/client'
+import { LogError } from '@understudy/chain/log'
 import { collectBundle } from '@understudy/chain/verify'
 import { epochTag } from '@understudy/protocol/attestation'
 import type { EpochBundle } from '@understudy/protocol/epochBundle'
 import type { NostrEvent } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
-import type { Mismatch, NotEnough } from '@understudy/protocol/verify'
+import { type Mismatch, mismatch, type NotEnough, notEnough } from '@understudy/protocol/verify'
 import type { Relays } from '@understudy/relays/relays'
 import { Failure } from './failure.ts'
 import type { Chain } from './network.ts'
@@ -49,4 +51,21 @@ export function refusal(verdict: Mismatch | NotEnough, epoch: number): Failure {
     undefined,
     { exitCode: 1, data },
   )
+}
+
+/** What a chain that does not answer, or contradicts itself, means for a verification: too little to judge, or a log that differs. */
+export async function readable<T>(reading: Promise<T>): Promise<T> {
+  try {
+    return await reading
+  } catch (cause) {
+    const silent = cause instanceof ChainError || (cause instanceof Failure && cause.code === 'no-chain')
+    const gap = cause instanceof LogError && cause.reason === 'missing'
+    if (!silent && !gap && !(cause instanceof LogError)) throw cause
+    const { message } = cause as Error
+    const verdict =
+      silent || gap ? notEnough(message) : mismatch('log', 'the unbroken log of the contracts', message)
+    const fix = cause instanceof Failure ? cause.fix : 'try another --stacks-url'
+    const exitCode = verdict.ok === 'not-enough' ? 2 : 1
+    throw new Failure(verdict.ok, message, fix, { cause, exitCode, data: { ...verdict } })
+  }
 }

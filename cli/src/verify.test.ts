@@ -526,6 +526,15 @@ describe('the command', () => {
       missing: [expect.stringContaining('1 of 4')],
     })
     expect((await command('--bundle', 'nowhere')).code).toBe(2)
+    const silent = [
+      '--stacks-url',
+      'http://127.0.0.1:9',
+      '--deployer',
+      'ST000000000000000000002AMW42H',
+      '--json',
+    ]
+    const unreadable = await command(...silent)
+    expect([unreadable.code, JSON.parse(unreadable.out).ok]).toEqual([2, 'not-enough'])
     const told = await command('--bundle', 'same', '--explain', '3')
     expect(told.out).toContain('mirror 3 earned 0 STX')
     expect((await command('--bundle', 'same', '--explain', '9')).code).toBe(2)

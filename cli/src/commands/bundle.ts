@@ -5,7 +5,7 @@ import { bundleDigest, writeBundle } from '@understudy/protocol/epochBundle'
 import { loadVerify } from '@understudy/relays/verify'
 import { parseWhole } from '../amount.ts'
 import { command, type Io } from '../command.ts'
-import { collect, refusal } from '../epoch.ts'
+import { collect, readable, refusal } from '../epoch.ts'
 import { chainArgs, openChain, openTheirRelays, parseApp, relayArgs } from '../network.ts'
 
 export const bundleEpoch = (io: Io) =>
@@ -22,10 +22,10 @@ export const bundleEpoch = (io: Io) =>
     async run(args) {
       const app = parseApp(args.app)
       const epoch = parseWhole('epoch', args.epoch)
-      const chain = await openChain(args, io)
+      const chain = await readable(openChain(args, io))
       const relays = await openTheirRelays(args, io)
       try {
-        const bundle = await collect(chain, relays, app, epoch)
+        const bundle = await readable(collect(chain, relays, app, epoch))
         const bytes = new TextEncoder().encode(writeBundle(bundle))
         // What cannot be verified by its reader is not worth writing.
         const verdict = verifyBundle(bytes, { app, epoch }, await loadVerify())

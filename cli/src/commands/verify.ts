@@ -9,7 +9,7 @@ import type { Match } from '@understudy/protocol/verify'
 import { loadVerify } from '@understudy/relays/verify'
 import { parseWhole } from '../amount.ts'
 import { command, type Io } from '../command.ts'
-import { collect, refusal } from '../epoch.ts'
+import { collect, readable, refusal } from '../epoch.ts'
 import { Failure, UsageFailure } from '../failure.ts'
 import { type Chain, chainArgs, openChain, openTheirRelays, parseApp, relayArgs } from '../network.ts'
 
@@ -36,23 +36,23 @@ export const verifyEpochCommand = (io: Io) =>
       const epoch = parseWhole('epoch', args.epoch)
       const explained = args.explain === undefined ? undefined : parseWhole('explain', args.explain)
       // A file is verified offline unless the chain is named on the command line itself.
-      const chain = !args.bundle || args['stacks-url'] ? await openChain(args, io) : undefined
+      const chain = !args.bundle || args['stacks-url'] ? await readable(openChain(args, io)) : undefined
       const bytes = args.bundle
         ? await readBytes(resolve(io.cwd, args.bundle))
-        : await collectBytes(chain!, app, epoch)
+        : await readable(collectBytes(chain!, app, epoch))
       const verdict = verifyBundle(bytes, { app, epoch }, await loadVerify())
       if (verdict.ok !== 'match') throw refusal(verdict, epoch)
       const bundle = readBundle(bytes)
       if (!bundle.ok) throw new Error(`a verified bundle cannot be read: ${bundle.reason}`)
       const { heads } = bundle.value
       if (args.bundle && chain) {
-        const foreign = await foreignHead(bundle.value, { ...chain, chainId: chain.info.chainId })
+        const foreign = await readable(foreignHead(bundle.value, { ...chain, chainId: chain.info.chainId }))
         if (foreign) throw refusal(foreign, epoch)
       }
       const explanation = explained === undefined ? undefined : explainMirror(verdict, explained)
       if (explained !== undefined && !explanation)
         throw new UsageFailure(`--explain: mirror ${explained} had no bond that counted in epoch ${epoch}`)
-      const txid = chain && (await chain.app(app))?.settlements.get(epoch)?.txid
+      const txid = chain && (await readable(chain.app(app)))?.settlements.get(epoch)?.txid
       const head = ({ seq, head: of }: { seq: number; head: string }) => `${seq} ${of}`
       return {
         lines: explanation ?? [
@@ -106,30 +106,35 @@ interface Probes {
   readonly attesters: number
 }
 
-/** What all attesters together say of a mirror. */
-function probesOf({ bundles }: Match, mirror: number): Probes {
-  const reports = bundles.flatMap((bundle) => bundle.reports.filter((report) => report.mirror === mirror))
-  const sum = (of: 'passed' | 'failed' | 'inconclusive') =>
-    reports.reduce((total, report) => total + report[of], 0)
-  const reasons: Record<string, number> = {}
-  for (const report of reports) {
-    for (const [reason, times] of Object.entries(report.reasons))
-      reasons[reason] = (reasons[reason] ?? 0) + times
+const unseen: Probes = { passed: 0, failed: 0, inconclusive: 0, reasons: {}, attesters: 0 }
+
+/** What all attesters together say, by mirror. */
+function probesOf({ bundles }: Match): ReadonlyMap<number, Probes> {
+  const probes = new Map<number, Probes>()
+  for (const report of bundles.flatMap((bundle) => bundle.reports)) {
+    const { passed, failed, inconclusive, reasons, attesters } = probes.get(report.mirror) ?? unseen
+    const sum = { ...reasons }
+    for (const [reason, times] of Object.entries(report.reasons)) sum[reason] = (sum[reason] ?? 0) + times
+    probes.set(report.mirror, {
+      passed: passed + report.passed,
+      failed: failed + report.failed,
+      inconclusive: inconclusive + report.inconclusive,
+      reasons: sum,
+      attesters: attesters + 1,
+    })
   }
-  return {
-    ...{ passed: sum('passed'), failed: sum('failed'), inconclusive: sum('inconclusive') },
-    ...{ reasons, attesters: reports.length },
-  }
+  return probes
 }
 
 function summaryOf(match: Match): string[] {
   const { facts, outcome, signers } = match
   const { keys } = facts.rules
+  const probes = probesOf(match)
   return [
     `epoch ${facts.epoch}: ${formatStx(outcome.allocated)} in ${outcome.count} payments, the same as on chain, bit for bit`,
     `signed by ${signers.length} of ${keys.length} attesters, ${threshold(keys)} needed; ${facts.claims.length} payments made`,
     ...outcome.mirrors.map((mirror) => {
-      const { passed, failed } = probesOf(match, mirror.mirror)
+      const { passed, failed } = probes.get(mirror.mirror) ?? unseen
       const earned = mirror.reason ? `nothing: ${mirror.reason}` : formatStx(mirror.amount)
       return `mirror ${mirror.mirror}  ${passed} passed, ${failed} failed  ${earned}`
     }),
@@ -138,6 +143,8 @@ function summaryOf(match: Match): string[] {
 
 function dataOf(match: Match): Record<string, unknown> {
   const { facts, inputs, bundles, outcome, signers } = match
+  const probes = probesOf(match)
+  const bonded = new Map(facts.mirrors.map((mirror) => [mirror.mirror, mirror]))
   const paid = facts.claims.reduce((sum, claim) => sum + claim.amount, 0n)
   return {
     ok: match.ok,
@@ -153,15 +160,12 @@ function dataOf(match: Match): Record<string, unknown> {
     signers,
     attestations: bundles.reduce((total, bundle) => total + bundle.reports.length, 0),
     leaves: outcome.leaves,
-    mirrors: outcome.mirrors.map((mirror) => {
-      const bonded = facts.mirrors.find((one) => one.mirror === mirror.mirror)
-      return {
-        ...mirror,
-        bond: bonded?.bond ?? 0n,
-        nodeKey: bonded?.nodeKey ?? '',
-        reason: mirror.reason ?? null,
-        ...probesOf(match, mirror.mirror),
-      }
-    }),
+    mirrors: outcome.mirrors.map((mirror) => ({
+      ...mirror,
+      bond: bonded.get(mirror.mirror)?.bond ?? 0n,
+      nodeKey: bonded.get(mirror.mirror)?.nodeKey ?? '',
+      reason: mirror.reason ?? null,
+      ...(probes.get(mirror.mirror) ?? unseen),
+    })),
   }
 }
