@@ -47,7 +47,8 @@ describe('usage', () => {
     [['fund', '--help'], '--amount'],
     [['claim', '--help'], '--recipient'],
     [['status', '--help'], 'APP'],
-    [['verify', '--help'], '--epoch'],
+    [['verify', 'epoch', '--help'], '--explain'],
+    [['bundle', 'epoch', '--help'], '--out'],
     [['keys', 'show', '--help'], '--secret'],
     [['node', '--help'], 'environment'],
   ])('%j explains itself', async (args, word) => {

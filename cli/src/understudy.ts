@@ -2,6 +2,7 @@ import { type CommandDef, defineCommand, renderUsage, runCommand } from 'citty'
 import type { Io } from './command.ts'
 import { appRegister } from './commands/app/register.ts'
 import { backup, restore } from './commands/backup.ts'
+import { bundleEpoch } from './commands/bundle.ts'
 import { claimPayouts } from './commands/claim.ts'
 import { fundPool } from './commands/fund.ts'
 import { keysNew } from './commands/keys/new.ts'
@@ -10,7 +11,7 @@ import { mirrorRegister } from './commands/mirror/register.ts'
 import { release } from './commands/release.ts'
 import { run } from './commands/run.ts'
 import { status } from './commands/status.ts'
-import { verify } from './commands/verify.ts'
+import { verifyEpochCommand } from './commands/verify.ts'
 import { Failure, UsageFailure } from './failure.ts'
 
 const version = '0.1.0'
@@ -32,7 +33,8 @@ const commandsOf = (io: Io): CommandDef =>
       fund: fundPool(io) as CommandDef,
       claim: claimPayouts(io) as CommandDef,
       status: status(io) as CommandDef,
-      verify: verify(io) as CommandDef,
+      verify: group('verify', 'Compute what was paid again', { epoch: verifyEpochCommand(io) as CommandDef }),
+      bundle: group('bundle', 'Write what a payout follows from', { epoch: bundleEpoch(io) as CommandDef }),
       keys: group('keys', 'Make and show keys', {
         new: keysNew(io) as CommandDef,
         show: keysShow(io) as CommandDef,
@@ -46,7 +48,8 @@ const commandsOf = (io: Io): CommandDef =>
   })
 
 /**
- * Runs a command line. Exit codes: 0 done, 1 it failed, 2 the command line is wrong. Every failure is one sentence on stderr, with the
+ * Runs a command line. Exit codes: 0 done, 1 it failed, 2 the command line is wrong or, where
+ * something is verified, the data do not suffice. Every failure is one sentence on stderr, with the
  * fix where there is one; with `--json`, `{error: {code, message, fix}}` on stdout as well.
  */
 export async function understudy(rawArgs: readonly string[], io: Io): Promise<number> {
@@ -68,12 +71,12 @@ export async function understudy(rawArgs: readonly string[], io: Io): Promise<nu
   } catch (error) {
     const failure = failureOf(error)
     if (rawArgs.includes('--json')) {
-      const { code, message, fix } = failure
-      io.print(JSON.stringify({ error: { code, message, ...(fix ? { fix } : {}) } }))
+      const { code, message, fix, data } = failure
+      io.print(JSON.stringify({ error: { code, message, ...(fix ? { fix } : {}) }, ...data }))
     }
     io.say(`error: ${failure.message}`)
     if (failure.fix) io.say(`  fix: ${failure.fix}`)
-    return failure instanceof UsageFailure ? 2 : 1
+    return failure.exitCode
   }
 }
 

@@ -1,7 +1,11 @@
 import { claim, formatStx } from '@understudy/chain/calls'
 import { type ChainSettlement, isPayable } from '@understudy/chain/state'
+import { verifyBundle } from '@understudy/chain/verify'
+import { writeBundle } from '@understudy/protocol/epochBundle'
+import { loadVerify } from '@understudy/relays/verify'
 import { parseWhole } from '../amount.ts'
 import { command, type Io } from '../command.ts'
+import { collect, refusal } from '../epoch.ts'
 import { Failure, UsageFailure } from '../failure.ts'
 import { claimable, leavesFromApi } from '../leaves.ts'
 import {
@@ -15,7 +19,6 @@ import {
   relayArgs,
   secretOf,
 } from '../network.ts'
-import { epochEvents, recompute } from '../recompute.ts'
 import { createSender } from '../transaction.ts'
 
 export const claimPayouts = (io: Io) =>
@@ -63,12 +66,13 @@ export const claimPayouts = (io: Io) =>
         )
       }
 
-      const computed = async (settlement: ChainSettlement) => {
+      const computed = async ({ epoch }: ChainSettlement) => {
         const relays = await openTheirRelays(args, io)
         try {
-          const events = await epochEvents(relays, app.id, settlement.epoch)
-          return recompute(await chain.log(app.id), app, settlement, events, chain.info.chainId).outcome
-            .leaves
+          const bundle = new TextEncoder().encode(writeBundle(await collect(chain, relays, app.id, epoch)))
+          const verdict = verifyBundle(bundle, { app: app.id, epoch }, await loadVerify())
+          if (verdict.ok !== 'match') throw refusal(verdict, epoch)
+          return verdict.outcome.leaves
         } finally {
           relays.close()
         }

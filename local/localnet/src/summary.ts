@@ -55,7 +55,7 @@ export interface EpochSummary {
 
 /** What one epoch came to, computed again by `understudy verify`, which fails unless it is what the chain settled. */
 export async function summarise(network: Network, epoch: number): Promise<EpochSummary> {
-  const outcome = await network.cli.run(outcomeSchema, ['verify', network.app.id, '--epoch', String(epoch)])
+  const outcome = await network.cli.run(outcomeSchema, ['verify', 'epoch', network.app.id, String(epoch)])
   const ppm = (value: number | null) => (value === null ? '–' : `${(value / 10_000).toFixed(1)} %`)
   const named = outcome.mirrors.map((mirror) => {
     const plan = network.mirrors.find((m) => m.nodeKey === mirror.nodeKey)
