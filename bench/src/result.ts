@@ -18,6 +18,8 @@ export const benches = {
   badge: 'badge requests per second, against bare node:http sending the same bytes',
   chain: "signed transactions per second through devnet's RPC, against direct simnet calls",
   client: 'gzip bytes of the client core',
+  score: 'properties of the score on random populations; most that splitting or hiding gains',
+  place: 'honest and lying mirrors on a map: falsified, proven',
 } as const
 
 export type Bench = () => Promise<BenchResult>

@@ -30,6 +30,9 @@ const unnamed = {
   'Coral Sea Is.': ['AU'],
 }
 
+// Enclaves smaller than a leaf, without which no disc around Rome would lie in one country.
+const within = { VA: 'IT', SM: 'IT' }
+
 const { scale, translate } = atlas.transform
 const arcs = atlas.arcs.map((arc) => {
   let x = 0
@@ -64,7 +67,7 @@ const mark = (row, col, code) => {
 }
 
 for (const { id, type, properties, arcs: shape } of atlas.objects.countries.geometries) {
-  const codes = id ? [alpha2[id]] : (unnamed[properties.name] ?? [])
+  const codes = id ? [within[alpha2[id]] ?? alpha2[id]] : (unnamed[properties.name] ?? [])
   for (const code of codes) {
     if (!continents[code]) throw new Error(`${properties.name}: no continent`)
     for (const polygon of type === 'Polygon' ? [shape] : shape) {

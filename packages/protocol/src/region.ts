@@ -9,6 +9,10 @@ export interface Region {
 
 /** A leaf of the quadtree of borders, or four boxes. */
 interface Node {
+  readonly south: number
+  readonly west: number
+  /** Its side, µ°. */
+  readonly size: number
   readonly box: Box
   readonly children: readonly Node[]
   /** Countries that it touches, ascending. */
@@ -23,7 +27,41 @@ const continentOf = new Map(
 )
 
 const side = 512_000_000
+/** Verdicts are taken on cells of ⅛°; larger boxes only save time. */
+const cell = 125_000
 const alphabet = 'ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/'
+
+const angles = new Map<number, { sin: number; cos: number }>()
+const trigonometry = (angle: number) => {
+  const known = angles.get(angle)
+  if (known) return known
+  const fresh = { sin: sine(angle), cos: cosine(angle) }
+  angles.set(angle, fresh)
+  return fresh
+}
+const boxOf = (south: number, west: number, size: number): Box => {
+  const half = size / 2
+  const lat = trigonometry(south + half)
+  const lon = trigonometry(west + half)
+  const nearest = south >= 0 ? south : Math.min(0, south + size)
+  const widest = nearest === 0 ? radius : trigonometry(nearest).cos
+  return {
+    centre: vectorFrom(lat.sin, lat.cos, lon.sin, lon.cos),
+    // What holds cells is rounded apart from them: wide enough to touch whatever one of them touches.
+    reach: boxReach(half, half, Math.abs(widest)) + (size > cell ? 64 : 0),
+  }
+}
+
+/** South-west, south-east, north-west, north-east. */
+function quarters(south: number, west: number, size: number): [south: number, west: number, size: number][] {
+  const half = size / 2
+  return [
+    [south, west, half],
+    [south, west + half, half],
+    [south + half, west, half],
+    [south + half, west + half, half],
+  ]
+}
 
 /** Reads the quadtree; the rules are in docs/protocol.md: Borders. */
 function readBorders(): Node {
@@ -41,25 +79,6 @@ function readBorders(): Node {
     for (; length > 0; length--) value = value * 2 + bit()
     return value
   }
-  const angles = new Map<number, { sin: number; cos: number }>()
-  const trigonometry = (angle: number) => {
-    const known = angles.get(angle)
-    if (known) return known
-    const fresh = { sin: sine(angle), cos: cosine(angle) }
-    angles.set(angle, fresh)
-    return fresh
-  }
-  const boxOf = (south: number, west: number, size: number): Box => {
-    const half = size / 2
-    const lat = trigonometry(south + half)
-    const lon = trigonometry(west + half)
-    const nearest = south >= 0 ? south : Math.min(0, south + size)
-    const widest = nearest === 0 ? radius : trigonometry(nearest).cos
-    return {
-      centre: vectorFrom(lat.sin, lat.cos, lon.sin, lon.cos),
-      reach: boxReach(half, half, Math.abs(widest)),
-    }
-  }
   const named = sets.map((set) => {
     const countries = set === '' ? [] : set.split(' ')
     return { countries, continents: union(countries.map((country) => [continentOf.get(country)!])) }
@@ -70,18 +89,14 @@ function readBorders(): Node {
     if (bit() === 0) {
       const [index] = recent.splice(gamma() - 1, 1)
       recent.unshift(index!)
-      return { box, children: [], ...named[index!]! }
+      return { south, west, size, box, children: [], ...named[index!]! }
     }
-    const half = size / 2
-    const children = [
-      read(south, west, half),
-      read(south, west + half, half),
-      read(south + half, west, half),
-      read(south + half, west + half, half),
-    ]
+    const children = quarters(south, west, size).map((quarter) => read(...quarter))
     return {
-      // Rounded apart from its children's boxes: wide enough to touch whatever one of them touches.
-      box: { centre: box.centre, reach: box.reach + 64 },
+      south,
+      west,
+      size,
+      box,
       children,
       countries: union(children.map((child) => child.countries)),
       continents: union(children.map((child) => child.continents)),
@@ -99,22 +114,31 @@ const union = (lists: readonly (readonly string[])[]): readonly string[] => {
 let borders: Node | undefined
 
 /**
- * The country and the continent that all of a region lies in, where the region is every leaf that at least n − f of the n discs touch.
- * While at most f discs are wrong, whoever is in all the others is in one of its leaves.
+ * The country and the continent that all of a region lies in, where the region is every cell that at least n − f of the n discs touch.
+ * While at most f discs are wrong, whoever is in all the others is in one of its cells.
  */
 export function regionOf(discs: readonly Cap[], faults: number): Region {
   if (discs.length <= faults) return {}
   const countries = new Set<string>()
   const found = new Set<string>()
   borders ??= readBorders()
+  const within = (box: Box): boolean => {
+    let outside = 0
+    for (const disc of discs) if (!touches(box, disc) && ++outside > faults) return false
+    return true
+  }
+  const holdsCell = (south: number, west: number, size: number): boolean => {
+    if (!within(boxOf(south, west, size))) return false
+    if (size === cell) return true
+    return quarters(south, west, size).some((quarter) => holdsCell(...quarter))
+  }
   const visit = (node: Node): void => {
     if (found.size > 1) return
     const more = countries.size > 1 ? [] : node.countries
     if (more.every((c) => countries.has(c)) && node.continents.every((c) => found.has(c))) return
-    let outside = 0
-    for (const disc of discs) if (!touches(node.box, disc) && ++outside > faults) return
+    if (!within(node.box)) return
     for (const child of node.children) visit(child)
-    if (node.children.length > 0) return
+    if (node.children.length > 0 || !holdsCell(node.south, node.west, node.size)) return
     for (const country of node.countries) countries.add(country)
     for (const continent of node.continents) found.add(continent)
   }
