@@ -5,7 +5,7 @@ import { attesterKey } from '@understudy/protocol/rules'
 import { npubEncode } from 'nostr-tools/nip19'
 import { generateSecretKey, getPublicKey } from 'nostr-tools/pure'
 import { type Browser, chromium, type Page } from 'playwright-core'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, describe, expect, it, vi } from 'vitest'
 import { chromiumFlags, findChromium } from './browser/chromium.ts'
 import { devnetKey, type Network, openNetwork } from './browser/network.ts'
 import { hostSite } from './browser/site.ts'
@@ -73,7 +73,11 @@ async function registeredApp(name: string): Promise<string> {
     },
   })
   await network.send(call, devnetKey('maintainer'))
-  return appId(coordinate)
+  const app = appId(coordinate)
+  // The registry follows the chain, a little behind: a page that came too early would be told 404.
+  const known = async () => (await fetch(`${network.apiUrl}/api/apps/${app}`)).ok
+  await vi.waitUntil(known, { timeout: 20_000, interval: 100 })
+  return app
 }
 
 async function registeredMirror(app: string, account: string, nodeKey = newKey()): Promise<string> {
