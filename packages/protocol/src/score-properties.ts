@@ -67,8 +67,10 @@ export function hiding({ mirrors, terms, pick }: Trial): Move {
 
 /** What must hold of every population. design: What a mirror earns. */
 export const properties: Readonly<Record<string, (trial: Trial) => boolean>> = {
-  'never pays more than E, nor more than D · q': (trial) =>
-    sum(score(trial.mirrors, trial.terms), (pay) => pay.share) <= dealt(trial),
+  'never pays more than E, nor more than D · q': (trial) => {
+    const pays = score(trial.mirrors, trial.terms)
+    return sum(pays) <= sum(pays, (pay) => pay.share) && sum(pays, (pay) => pay.share) <= dealt(trial)
+  },
 
   'deals out all of min(E, D · q) but dust': (trial) =>
     sum(score(trial.mirrors, trial.terms), (pay) => pay.share) + dust(trial) >= dealt(trial),
