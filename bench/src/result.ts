@@ -21,6 +21,8 @@ export const benches = {
   chain: "signed transactions per second through devnet's RPC, against direct simnet calls",
   client: 'gzip bytes of the client core',
   contracts: "claims that fit in one block in ranges, against one by one, by all of a block's limits",
+  score: 'properties of the score on random populations; most that splitting or hiding gains',
+  place: 'honest and lying mirrors on a map: falsified, proven',
 } as const
 
 export type Bench = () => Promise<BenchResult>

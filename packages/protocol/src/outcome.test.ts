@@ -127,4 +127,73 @@ describe('outcome', () => {
     })
     expect(reversed.root).toBe(straight.root)
   })
+
+  describe('with places', () => {
+    // Five attesters: two in Frankfurt, two in Tokyo, one in Dallas.
+    const spots = [
+      [50.11, 8.68],
+      [50.12, 8.7],
+      [35.68, 139.69],
+      [35.7, 139.7],
+      [32.78, -96.8],
+    ] as const
+    const five: Rules = {
+      ...rules,
+      keys: ['11', '22', '33', '44', '55'].map((byte) => `02${byte.repeat(32)}`),
+      levels: ['continent', 'country', 'network'],
+      fee: 0n,
+    }
+    const seenFrom = (rtts: (attester: number, mirror: number) => number, absent: number[] = []) =>
+      five.keys.flatMap((key, i): Bundle[] => {
+        if (absent.includes(i)) return []
+        const [latitude, longitude] = spots[i]!
+        const header = { stx: payees[i % 3]!, latitude: latitude * 1e6, longitude: longitude * 1e6 }
+        return [{ key, header, reports: [1, 2, 3].map((id) => report(id, { rttMicros: rtts(i, id) })) }]
+      })
+    /** Mirror 1 in Frankfurt, 2 in Tokyo, 3 nowhere near. */
+    const honest = (i: number, id: number) =>
+      id === 3 ? 150_000 : (id === 1 ? i < 2 : i === 2 || i === 3) ? 800 : 160_000
+    const run = (of: Bundle[], former: Bundle[] = [], over: Partial<Rules> = {}) =>
+      outcomeOf({ rules: { ...five, ...over }, free: 900_000n, mirrors, bundles: of, former })
+
+    it('proves a country by f + 1 attesters near it, and pays no mirror without a place beside it', () => {
+      const outcome = run(seenFrom(honest))
+      expect(outcome.mirrors.map((m) => m.place)).toEqual([['EU', 'DE'], ['AS', 'JP'], []])
+      expect(amounts(outcome)).toEqual([300_000n, 300_000n, 0n])
+      expect(run(seenFrom(honest), [], { levels: ['country'] }).mirrors[0]!.place).toEqual(['DE'])
+    })
+
+    it('gives a key that answers in two places none', () => {
+      const both = (i: number, id: number) => (id === 1 && (i === 2 || i === 3) ? 800 : honest(i, id))
+      const outcome = run(seenFrom(both))
+      expect(outcome.mirrors.map((m) => m.anycast)).toEqual([true, false, false])
+      expect(outcome.mirrors[0]!.place).toEqual([])
+    })
+
+    it('hears a former bundle of an absent attester for place alone', () => {
+      const all = seenFrom(honest)
+      const without = seenFrom(honest, [1])
+      expect(run(without).mirrors[0]!.place).toEqual([])
+      expect(run(without, all).mirrors[0]!.place).toEqual(['EU', 'DE'])
+      expect(run(without, all).mirrors[0]!.reported).toBe(run(without).mirrors[0]!.reported)
+      const rekeyed = all.map((b) => ({
+        ...b,
+        reports: b.reports.map((r) => ({ ...r, nodeKey: 'f'.repeat(64) })),
+      }))
+      expect(run(without, rekeyed).mirrors[0]!.place).toEqual([])
+    })
+
+    it('pays by network alone as if there were no places', () => {
+      const outcome = run(seenFrom(honest), [], { levels: ['network'] })
+      expect(amounts(outcome)).toEqual([300_000n, 300_000n, 300_000n])
+    })
+
+    it('survives a claim that is no geohash', () => {
+      const bundles = seenFrom(honest).map((b) => ({
+        ...b,
+        reports: b.reports.map((r) => ({ ...r, geohash: 'ai!' })),
+      }))
+      expect(run(bundles).mirrors.map((m) => m.claim)).toEqual(['no claim', 'no claim', 'no claim'])
+    })
+  })
 })

@@ -1,9 +1,11 @@
 import type { Report } from './attestation.ts'
 import type { CommitmentHeader } from './commitment.ts'
 import { merkleRoot, type PayoutLeaf, payoutLeafHash } from './merkle.ts'
-import { type ClaimVerdict, discOf, judgeClaim } from './place.ts'
+import { type ClaimVerdict, discOf, isAnycast, judgeClaim, misplaced, type Vantage } from './place.ts'
+import { regionOf } from './region.ts'
 import { type Rules, threshold } from './rules.ts'
 import { type Candidate, score } from './score.ts'
+import { type Cap, vector } from './sphere.ts'
 
 /** A mirror as the chain knows it at the anchor. */
 export interface BondedMirror {
@@ -31,6 +33,8 @@ export interface OutcomeInputs {
   readonly free: bigint
   readonly mirrors: readonly BondedMirror[]
   readonly bundles: readonly Bundle[]
+  /** For place only: the newest bundles, of the last 8 epochs, of attesters that have none in `bundles`. */
+  readonly former?: readonly Bundle[]
 }
 
 /** What became of one mirror, and why. */
@@ -43,6 +47,10 @@ export interface MirrorOutcome {
   readonly reported: number | null
   readonly asn: number
   readonly claim: ClaimVerdict
+  /** Proven levels of its place, outermost first, the network left out. */
+  readonly place: readonly string[]
+  /** One key that answers in several places, and so has none. */
+  readonly anycast: boolean
   readonly counted: bigint
   readonly amount: bigint
   /** Why it earns nothing; absent when it earns. */
@@ -70,14 +78,21 @@ const min = (a: bigint, b: bigint) => (a < b ? a : b)
  * The payout of one epoch: a pure function of what `inputs` names. Leaves: mirrors by id, then attesters' fees by key; amounts of
  * 0 left out. design: What a mirror earns.
  */
-export function outcomeOf({ rules, free, mirrors, bundles }: OutcomeInputs): Outcome {
+export function outcomeOf({ rules, free, mirrors, bundles, former = [] }: OutcomeInputs): Outcome {
   const m = threshold(rules.keys)
   const budget = min(rules.budget, free)
   const payees = feePayees(bundles)
   const fee = min(rules.fee, budget / 10n) / BigInt(rules.keys.length)
   const earnings = budget - fee * BigInt(payees.length)
   const ordered = [...mirrors].sort((a, b) => a.mirror - b.mirror)
-  const judged = ordered.map((mirror) => judge(mirror, bundles, rules, m))
+  const reports = bundles.map((bundle) => byMirror(bundle))
+  const discs = discsOf(mirrors, bundles, former, rules)
+  const judged = ordered.map((mirror) => {
+    const own = reports
+      .flatMap((of) => of.get(mirror.mirror) ?? [])
+      .filter((r) => r.nodeKey === mirror.nodeKey)
+    return judge(mirror, own, discs.get(mirror.mirror) ?? [], rules, m)
+  })
   const pays = new Map(
     score(
       judged.flatMap((j) => (j.candidate ? [j.candidate] : [])),
@@ -123,17 +138,55 @@ function agreed<T>(values: readonly T[], m: number): T | undefined {
   return values.find((value) => values.filter((other) => other === value).length >= m)
 }
 
+const byMirror = (bundle: Bundle): Map<number, Report> =>
+  new Map(bundle.reports.map((report) => [report.mirror, report]))
+
+/** The discs of every mirror, those of misplaced attesters left out. An attester that is absent speaks through its former bundle. */
+function discsOf(
+  mirrors: readonly BondedMirror[],
+  bundles: readonly Bundle[],
+  former: readonly Bundle[],
+  rules: Rules,
+): Map<number, Cap[]> {
+  const present = new Set(bundles.map((bundle) => bundle.key))
+  const vantages = [...bundles, ...former.filter((bundle) => !present.has(bundle.key))].map(
+    (bundle): Vantage => {
+      const { key, header } = bundle
+      const centre = vector(header.latitude, header.longitude)
+      const reports = byMirror(bundle)
+      const discs = mirrors.flatMap(({ mirror, nodeKey }) => {
+        const report = reports.get(mirror)
+        if (!report || report.nodeKey !== nodeKey || report.rttMicros === 0) return []
+        return [[mirror, discOf(centre, report.rttMicros)] as const]
+      })
+      return { key, centre, discs: new Map(discs) }
+    },
+  )
+  const wrong = misplaced(vantages, rules.faults)
+  const heard = vantages.filter(({ key }) => !wrong.has(key))
+  return new Map(mirrors.map(({ mirror }) => [mirror, heard.flatMap(({ discs }) => discs.get(mirror) ?? [])]))
+}
+
+/** Proven levels, outermost first: an unproven one ends the path. */
+function provenLevels(discs: readonly Cap[], rules: Rules): string[] {
+  const region = regionOf(discs, rules.faults)
+  const path: string[] = []
+  for (const level of ['continent', 'country'] as const) {
+    if (!rules.levels.includes(level)) continue
+    const name = region[level]
+    if (name === undefined) break
+    path.push(name)
+  }
+  return path
+}
+
 function judge(
   mirror: BondedMirror,
-  bundles: readonly Bundle[],
+  reports: readonly Report[],
+  discs: readonly Cap[],
   rules: Rules,
   m: number,
 ): { outcome: MirrorOutcome; candidate?: Candidate } {
-  const seen = bundles.flatMap((bundle) => {
-    const report = bundle.reports.find((r) => r.mirror === mirror.mirror && r.nodeKey === mirror.nodeKey)
-    return report ? [{ header: bundle.header, report }] : []
-  })
-  const reports = seen.map((s) => s.report)
   const rates = reports
     .filter((r) => r.passed + r.failed > 0)
     .map((r) => Math.floor((r.passed * 1_000_000) / (r.passed + r.failed)))
@@ -144,11 +197,6 @@ function judge(
       reports.flatMap((r) => (r.asn ? [r.asn] : [])),
       m,
     ) ?? 0
-  const discs = seen.flatMap(({ header, report }) => {
-    if (report.rttMicros === 0) return []
-    const centre = { latitude: header.latitude / 1e6, longitude: header.longitude / 1e6 }
-    return [discOf(centre, report.rttMicros)]
-  })
   const claim = judgeClaim(
     agreed(
       reports.map((r) => r.geohash),
@@ -157,6 +205,9 @@ function judge(
     discs,
     rules.faults,
   )
+  const byPlace = rules.levels.some((level) => level !== 'network')
+  const anycast = isAnycast(discs, rules.faults)
+  const place = byPlace && !anycast ? provenLevels(discs, rules) : []
   const base = {
     mirror: mirror.mirror,
     owner: mirror.owner,
@@ -164,6 +215,8 @@ function judge(
     reported,
     asn,
     claim,
+    place,
+    anycast,
     counted: 0n,
     amount: 0n,
   }
@@ -179,16 +232,15 @@ function judge(
   if (reports.filter((r) => r.wrongBytes).length >= m) return nothing('wrong bytes')
   if (reported < rules.floor || reported === 0) return nothing('below the floor')
   if (claim === 'falsified') return nothing('place falsified')
-  // Levels above the network need proof by discs; until they are proven the path ends before them.
-  const byNetwork = rules.levels.includes('network') && asn !== 0
-  const onlyNetwork = rules.levels.length === 1
+  const network = rules.levels.includes('network') && asn !== 0 ? `AS${asn}` : ''
   return {
     outcome: { ...base, availability: reported },
     candidate: {
       mirror: mirror.mirror,
       availability: reported,
-      path: byNetwork && onlyNetwork ? [`AS${asn}`] : [],
-      network: byNetwork && !onlyNetwork ? `AS${asn}` : '',
+      // Where networks are all that counts, each is a place.
+      path: byPlace ? place : network ? [network] : [],
+      network: byPlace ? network : '',
       bond: mirror.bond,
       since: mirror.since,
     },

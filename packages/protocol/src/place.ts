@@ -1,13 +1,20 @@
+import {
+  type Box,
+  boxReach,
+  type Cap,
+  cap,
+  cosine,
+  disjoint,
+  shortOf,
+  touches,
+  type Vector,
+  vector,
+} from './sphere.ts'
+
 /** A point on Earth, degrees. */
 export interface Point {
   readonly latitude: number
   readonly longitude: number
-}
-
-/** A disc that a round trip proves the responder to be in. */
-export interface Disc {
-  readonly centre: Point
-  readonly radiusKm: number
 }
 
 /** Two thirds of the speed of light, km per ms: light in fibre. design: Place. */
@@ -23,11 +30,6 @@ export function distanceKm(a: Point, b: Point): number {
     Math.sin(dLat / 2) ** 2 +
     Math.cos(a.latitude * rad) * Math.cos(b.latitude * rad) * Math.sin(dLon / 2) ** 2
   return 2 * earthRadiusKm * Math.asin(Math.min(1, Math.sqrt(h)))
-}
-
-/** The disc that a round trip of `rttMicros` µs seen at `centre` puts the responder in. */
-export function discOf(centre: Point, rttMicros: number): Disc {
-  return { centre, radiusKm: (rttMicros / 2_000) * kmPerMs }
 }
 
 const alphabet = '0123456789bcdefghjkmnpqrstuvwxyz'
@@ -71,18 +73,110 @@ export function encodeGeohash(point: Point, length: number): string {
   return hash
 }
 
-/** What the round trips say of a claimed place. Proving a level is another matter: it needs attesters near it. */
+/**
+ * How far light in fibre gets in 1 µs of round trip, µ°: 199.86 km/ms / 2 where a degree is shortest on the ellipsoid (110.574 km),
+ * rounded up. On the sphere this never makes a disc too small.
+ */
+const anglePerMicro = 904
+
+/** The disc that a round trip of `rttMicros` µs seen at `centre` puts the responder in. */
+export const discOf = (centre: Vector, rttMicros: number): Cap => cap(centre, anglePerMicro * rttMicros)
+
+/** What the round trips say of a claimed place. What they prove is another matter, and needs no claim. */
 export type ClaimVerdict = 'falsified' | 'not falsified' | 'no claim'
 
+/** The cell of a geohash, µ°, rounded outward; characters after the eighth (38 m) are not read. Undefined when it is none. */
+function cellOf(geohash: string): Box | undefined {
+  const index: [number, number] = [0, 0]
+  const size: [number, number] = [1, 1]
+  let axis: 0 | 1 = 0
+  for (const char of geohash.slice(0, 8)) {
+    const value = alphabet.indexOf(char)
+    if (value < 0) return undefined
+    for (let bit = 16; bit > 0; bit >>= 1) {
+      index[axis] = index[axis] * 2 + (value & bit ? 1 : 0)
+      size[axis] *= 2
+      axis = axis === 0 ? 1 : 0
+    }
+  }
+  const range = (of: 0 | 1, whole: number) => {
+    const low = Math.floor((whole * index[of]) / size[of]) - whole / 2
+    const high = Math.ceil((whole * (index[of] + 1)) / size[of]) - whole / 2
+    const middle = Math.floor((low + high) / 2)
+    return { low, high, middle, half: high - middle }
+  }
+  const lon = range(0, 360_000_000)
+  const lat = range(1, 180_000_000)
+  const nearest = lat.low >= 0 ? lat.low : Math.min(0, lat.high)
+  return { centre: vector(lat.middle, lon.middle), reach: boxReach(lat.half, lon.half, cosine(nearest)) }
+}
+
 /**
- * Whether a claimed place can be true: it must lie (its cell touching) in at least n − f of the n discs, since f of the
- * attesters may be wrong. design: Place.
+ * Whether a claimed place can be true: its cell must touch at least n − f of the n discs, since f of the attesters may be wrong.
+ * design: Place.
  */
-export function judgeClaim(geohash: string, discs: readonly Disc[], faults: number): ClaimVerdict {
-  if (!geohash) return 'no claim'
-  const claim = decodeGeohash(geohash)
-  const outside = discs.filter(
-    (disc) => distanceKm(claim.centre, disc.centre) - claim.radiusKm > disc.radiusKm,
+export function judgeClaim(geohash: string, discs: readonly Cap[], faults: number): ClaimVerdict {
+  const cell = geohash ? cellOf(geohash) : undefined
+  if (!cell) return 'no claim'
+  return discs.filter((disc) => !touches(cell, disc)).length > faults ? 'falsified' : 'not falsified'
+}
+
+/** Whether leaving out `faults` discs can leave none disjoint. */
+function coverable(pairs: readonly (readonly [Cap, Cap])[], faults: number): boolean {
+  const first = pairs[0]
+  if (!first) return true
+  return (
+    faults > 0 &&
+    first.some((disc) =>
+      coverable(
+        pairs.filter((pair) => !pair.includes(disc)),
+        faults - 1,
+      ),
+    )
   )
-  return outside.length > faults ? 'falsified' : 'not falsified'
+}
+
+/** Whether one key answers in several places: more discs are disjoint than f wrong attesters explain. */
+export function isAnycast(discs: readonly Cap[], faults: number): boolean {
+  const pairs = discs.flatMap((a, i) =>
+    discs.slice(i + 1).flatMap((b) => (disjoint(a, b) ? [[a, b] as const] : [])),
+  )
+  return !coverable(pairs, faults)
+}
+
+/** Where an attester says it stands, and the disc of every mirror that it timed. */
+export interface Vantage {
+  readonly key: string
+  readonly centre: Vector
+  readonly discs: ReadonlyMap<number, Cap>
+}
+
+/** Mirrors on which two attesters must contradict each other before it is theirs rather than the mirrors' doing. */
+const fewest = 3
+
+/**
+ * Whether two attesters cannot both stand where they say: of the mirrors that one of them sees within less than half of the way to the other,
+ * most have disjoint discs.
+ */
+export function contradict(a: Vantage, b: Vantage): boolean {
+  let telling = 0
+  let apart = 0
+  for (const [mirror, discA] of a.discs) {
+    const discB = b.discs.get(mirror)
+    if (!discB || !(shortOf(discA, b.centre) || shortOf(discB, a.centre))) continue
+    telling++
+    if (disjoint(discA, discB)) apart++
+  }
+  return apart >= fewest && apart * 2 > telling
+}
+
+/** Attesters that more than f others contradict: while at most f are wrong, their coordinates are. */
+export function misplaced(attesters: readonly Vantage[], faults: number): Set<string> {
+  const against = new Map<string, number>()
+  for (const [i, a] of attesters.entries())
+    for (const b of attesters.slice(i + 1)) {
+      if (!contradict(a, b)) continue
+      for (const { key } of [a, b]) against.set(key, (against.get(key) ?? 0) + 1)
+    }
+  return new Set([...against].filter(([, count]) => count > faults).map(([key]) => key))
 }

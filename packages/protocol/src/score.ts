@@ -61,6 +61,14 @@ function branch(key: string, members: readonly Candidate[], depth: number): Bran
   return { key, children, members: [], places: children.reduce((sum, child) => sum + child.places, 0) }
 }
 
+/** D: the number of live places. */
+export const livePlaces = (candidates: readonly Candidate[]): number =>
+  branch(
+    '',
+    candidates.filter((c) => c.availability > 0),
+    0,
+  ).places
+
 /** Splits `amount` equally, no branch above q × its places; what one leaves goes to its siblings. */
 function split(amount: bigint, q: bigint, node: Branch, out: { place: Branch; share: bigint }[]): void {
   if (node.children.length === 0) {
@@ -81,7 +89,7 @@ function split(amount: bigint, q: bigint, node: Branch, out: { place: Branch; sh
       left -= cap
       split(cap, q, child, out)
     }
-    open = open.filter((child) => !full.includes(child))
+    open = open.filter((child) => q * BigInt(child.places) > equal)
   }
 }
 
