@@ -60,6 +60,7 @@ describe('usage', () => {
   test.each([
     [['frobnicate'], 'Unknown command frobnicate'],
     [['fund', '--app', app], 'Missing required argument: --amount'],
+    [['activate'], 'Missing required argument: --app'],
     [['fund', '--app', app, '--amount', '1stx', '--amout', '2'], 'unknown option --amout'],
     [['fund', '--app', app, '--amount', 'lots'], '--amount: lots is not an amount'],
     [['fund', '--app', app, '--amount', '0'], '--amount: nothing is no deposit'],

@@ -1,5 +1,6 @@
 import { type CommandDef, defineCommand, renderUsage, runCommand } from 'citty'
 import type { Io } from './command.ts'
+import { activateDeposits } from './commands/activate.ts'
 import { appRegister } from './commands/app/register.ts'
 import { backup, restore } from './commands/backup.ts'
 import { bundleEpoch } from './commands/bundle.ts'
@@ -31,6 +32,7 @@ const commandsOf = (io: Io): CommandDef =>
       release: release(io) as CommandDef,
       mirror: group('mirror', 'Register a mirror', { register: mirrorRegister(io) as CommandDef }),
       fund: fundPool(io) as CommandDef,
+      activate: activateDeposits(io) as CommandDef,
       claim: claimPayouts(io) as CommandDef,
       status: status(io) as CommandDef,
       verify: group('verify', 'Compute what was paid again', { epoch: verifyEpochCommand(io) as CommandDef }),

@@ -54,18 +54,23 @@ export const fundPool = (io: Io) =>
       // One share per µSTX: a deposit that would mint fewer is undone.
       const deposit = { app: app.id, amount, rulesVersion: rules.version, minShares: amount }
       const { txid } = await sender.send(fund(chain.contracts, sender.address, deposit))
-      const { pool } = await findApp(chain, app.id)
+      const { pool, parked } = await findApp(chain, app.id)
+      const waits = parked.has(sender.address)
       return {
         lines: [
           `deposited    ${formatStx(amount)} from ${sender.address}`,
           `pool         ${formatStx(pool.free)} not yet allocated`,
           `transaction  ${txid}`,
+          ...(waits
+            ? ['It waits until every ended epoch is final; then anyone may let it count: understudy activate']
+            : []),
         ],
         data: {
           app: app.id,
           amount,
           funder: sender.address,
           free: pool.free,
+          waits,
           rulesVersion: rules.version,
           txid,
         },

@@ -16,6 +16,7 @@ import type { Network } from './network.ts'
 import { askProbes } from './probes.ts'
 import { budget, deposit } from './rules.ts'
 
+const activated = z.object({ quiet: z.boolean() })
 const claimed = z.object({ claims: z.array(z.object({ amount: z.string(), txid: z.string() })) })
 
 /** Burn blocks between two counts of probes. */
@@ -200,7 +201,12 @@ export async function watchNetwork(
         })
       }
     }
-    if (now.pool.free < 2n * budget) {
+    if (now.pool.parked > 0n) {
+      act('activate', async () => {
+        await network.cli.run(activated, ['activate', '--app', app.id], network.wallets.claimant.folder)
+      })
+    }
+    if (now.pool.free + now.pool.parked < 2n * budget) {
       act('fund', async () => {
         const { funder } = network.wallets
         if ((await client.account(funder.address)).balance < deposit + 1_000_000n) {

@@ -1,0 +1,48 @@
+import { Cl, ClarityType } from '@stacks/transactions'
+import { activate, formatStx } from '@understudy/chain/calls'
+import { command, type Io } from '../command.ts'
+import { Failure } from '../failure.ts'
+import { chainArgs, feeArgs, findApp, keyArgs, openChain, parseApp, secretOf } from '../network.ts'
+import { createSender } from '../transaction.ts'
+
+export const activateDeposits = (io: Io) =>
+  command(io, {
+    name: 'activate',
+    description: 'Let deposits count that came while an epoch was being settled. Anyone may',
+    args: {
+      app: { type: 'string', description: 'App: coordinate or id', valueHint: 'app', required: true },
+      ...chainArgs,
+      'key-file': keyArgs['key-file'],
+      keys: keyArgs.keys,
+      ...feeArgs,
+    },
+    async run(args) {
+      parseApp(args.app)
+      const secret = secretOf(args, io, 'stacks')
+      const chain = await openChain(args, io)
+      const app = await findApp(chain, args.app)
+      const newest = app.rules.at(-1)!.version
+      const waiting = [...app.parked].filter(([, deposit]) => deposit.version === newest)
+      const quiet = await chain.client.callReadOnly(chain.contracts.pool, 'is-quiet', [
+        Cl.bufferFromHex(app.id),
+      ])
+      if (waiting.length === 0 || quiet.type !== ClarityType.BoolTrue) {
+        const why =
+          waiting.length === 0 ? 'no deposit waits' : 'an ended epoch is not final yet: try again later'
+        return {
+          lines: [why],
+          data: { app: app.id, quiet: quiet.type === ClarityType.BoolTrue, activated: [] },
+        }
+      }
+      const sender = createSender(chain, secret, args['tx-fee'], io)
+      const calls = waiting.map(([funder]) => activate(chain.contracts, { app: app.id, funder }))
+      const sent = await sender.sendAll(calls)
+      const failure = sent.find((answer) => answer instanceof Failure)
+      if (failure) throw failure
+      const activated = waiting.map(([funder, { amount }]) => ({ funder, amount }))
+      return {
+        lines: activated.map(({ funder, amount }) => `activated    ${formatStx(amount)} of ${funder}`),
+        data: { app: app.id, quiet: true, activated },
+      }
+    },
+  })
