@@ -139,6 +139,7 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
     if (outcome.forged) events.take(limits.invalidCost)
     parts.onOutcome(outcome)
     if (outcome.id === undefined) return strike(outcome.message)
+    if (outcome.leaving) return
     invite(outcome.message)
     send(`["OK","${outcome.id}",${outcome.ok},${JSON.stringify(outcome.message)}]`)
   }

@@ -20,6 +20,8 @@ export interface Outcome {
   readonly message: string
   /** It claimed a signature or an id that it does not have. */
   readonly forged?: boolean
+  /** The relay is going down. Such an event is best not answered: its sender sends it again, here or elsewhere. */
+  readonly leaving?: boolean
 }
 
 export interface Intake {
@@ -137,7 +139,7 @@ export function createIntake(parts: IntakeParts): Intake {
       const { id } = entry.event
       if (!entry.genuine)
         entry.resolve({ id, ok: false, message: 'invalid: bad id or signature', forged: true })
-      else if (closed) entry.resolve({ id, ok: false, message: 'error: shutting down' })
+      else if (closed) entry.resolve(leaving(id))
       else queue.push(entry)
     }
     waiting.splice(0, known)
@@ -169,7 +171,8 @@ export function createIntake(parts: IntakeParts): Intake {
       const { value } = event
       const { id } = value
       const json = JSON.stringify(value)
-      const reason = closed ? 'error: shutting down' : objection(value, json, sender)
+      if (closed) return leaving(id)
+      const reason = objection(value, json, sender)
       if (reason) return { id, ok: false, message: reason }
       if (store.has(id) && eventId(value) === id) return { id, ok: true, message: messages.duplicate }
       const { waiting } = sender ?? program
@@ -198,6 +201,8 @@ export function createIntake(parts: IntakeParts): Intake {
     },
   }
 }
+
+const leaving = (id: string): Outcome => ({ id, ok: false, message: 'error: shutting down', leaving: true })
 
 function idOf(input: unknown): string | undefined {
   const id = (input as { id?: unknown } | null | undefined)?.id
