@@ -23,15 +23,16 @@ export const activateDeposits = (io: Io) =>
       const app = await findApp(chain, args.app)
       const newest = app.rules.at(-1)!.version
       const waiting = [...app.parked].filter(([, deposit]) => deposit.version === newest)
-      const quiet = await chain.client.callReadOnly(chain.contracts.pool, 'is-quiet', [
+      const answer = await chain.client.callReadOnly(chain.contracts.pool, 'is-quiet', [
         Cl.bufferFromHex(app.id),
       ])
-      if (waiting.length === 0 || quiet.type !== ClarityType.BoolTrue) {
+      const quiet = answer.type === ClarityType.BoolTrue
+      if (waiting.length === 0 || !quiet) {
         const why =
           waiting.length === 0 ? 'no deposit waits' : 'an ended epoch is not final yet: try again later'
         return {
           lines: [why],
-          data: { app: app.id, quiet: quiet.type === ClarityType.BoolTrue, activated: [] },
+          data: { app: app.id, quiet, activated: [] },
         }
       }
       const sender = createSender(chain, secret, args['tx-fee'], io)
@@ -42,7 +43,7 @@ export const activateDeposits = (io: Io) =>
       const activated = waiting.map(([funder, { amount }]) => ({ funder, amount }))
       return {
         lines: activated.map(({ funder, amount }) => `activated    ${formatStx(amount)} of ${funder}`),
-        data: { app: app.id, quiet: true, activated },
+        data: { app: app.id, quiet, activated },
       }
     },
   })

@@ -1,6 +1,7 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { createStacksClient } from '@understudy/chain/client'
+import type { AppConfig } from '@understudy/client/config'
 import { appId, coordinateOf } from '@understudy/protocol/app'
 import { encodeGeohash } from '@understudy/protocol/place'
 import { z } from 'zod'
@@ -24,7 +25,6 @@ import {
 import { choosePorts, type PortWish } from './ports.ts'
 import { databaseUrl, ensureDatabases } from './postgres/databases.ts'
 import {
-  type AppConfig,
   commitSecond,
   countFiles,
   createMaster,

@@ -1,18 +1,12 @@
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { cp } from 'node:fs/promises'
 import { join } from 'node:path'
+import type { AppConfig } from '@understudy/client/config'
 import { checkCloneUrl } from '@understudy/git/clone-url'
 import { openRepository } from '@understudy/git/repository'
 import { publicVantage } from '@understudy/host/vantage'
 import { program, projectRoot } from './folders.ts'
 import { git } from './git.ts'
-
-/** What an app carries to survive: `understudy.json`. */
-export interface AppConfig {
-  readonly coordinate: string
-  readonly releaseKey: string
-  readonly relays: readonly string[]
-}
 
 export interface Repositories {
   /** The maintainer's working tree, which the master's server serves. */

@@ -1,4 +1,4 @@
-import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
+import { hexToBytes } from '@noble/hashes/utils.js'
 import { Cl, type ClarityValue, serializeCVBytes } from '@stacks/transactions'
 
 /** Consensus bytes of a Clarity value (SIP-005). */
@@ -7,4 +7,3 @@ export function consensus(value: ClarityValue): Uint8Array {
 }
 
 export const buffer = (hex: string): ClarityValue => Cl.buffer(hexToBytes(hex))
-export const hex = bytesToHex
