@@ -72,7 +72,7 @@ describe('from a release to a badge', () => {
     const app = appViewSchema.parse(
       await eventually(
         () => read(`/api/apps/${network.app.id}`),
-        () => true,
+        (app) => appViewSchema.parse(app).bound,
       ),
     )
     expect(app).toMatchObject({
@@ -162,11 +162,12 @@ describe('from a release to a badge', () => {
   it('the master dies, and the open page goes on with verified bytes from a mirror', async () => {
     await network.processes.get('master').stop()
     await expect(fetch(network.urls.master)).rejects.toThrow()
-    const goodMirrors = ['good-a', 'good-b', 'good-c']
-    expect(goodMirrors).toContain(await servedFrom('/style.css'))
+    // The style sheet is the same in both releases, so that the stale mirror's copy is genuine too; the entry page is not.
+    const mirrors = network.mirrors.map(({ name }) => name)
+    expect(mirrors).toContain(await servedFrom('/style.css'))
     await page.reload()
     expect(await page.title()).not.toBe('')
     expect(await page.locator('h1').count()).toBeGreaterThan(0)
-    expect(goodMirrors).toContain(await servedFrom('/index.html'))
+    expect(['good-a', 'good-b', 'good-c']).toContain(await servedFrom('/index.html'))
   })
 })
