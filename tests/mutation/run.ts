@@ -129,6 +129,42 @@ async function firstFailing(
   return undefined
 }
 
+/** By file: how long it takes, and what its tests call on the contracts as they are. */
+type Baseline = Readonly<
+  Record<string, { readonly seconds: number; readonly touched: Readonly<Record<string, readonly string[]>> }>
+>
+
+/** Runs every test once on the contracts as they are; throws where one fails. A later slice of the same run takes it from a file. */
+async function baselineOf(
+  files: ReadonlyMap<string, readonly RecordedTest[]>,
+  told: (text: string) => void,
+): Promise<Baseline> {
+  const kept = new URL(`baseline-${groundsOf().slice(0, 16)}.json`, folder)
+  if (existsSync(kept)) return JSON.parse(readFileSync(kept, 'utf8')) as Baseline
+  const baseline: Record<string, Baseline[string]> = {}
+  for (const [file, tests] of files) {
+    const from = performance.now()
+    called.clear()
+    let before: readonly string[] = []
+    const touched: Record<string, readonly string[]> = {}
+    const failing = await firstFailing(tests, (test) => {
+      // What was done before the first test of a file counts for all of them.
+      if (test === tests[0]) before = [...called]
+      touched[test.name] = [...new Set([...called, ...before])]
+      called.clear()
+    })
+    if (failing)
+      throw new Error(`${file}: ${failing.test.name}: fails on the contracts as they are`, {
+        cause: failing.error,
+      })
+    const seconds = (performance.now() - from) / 1000
+    baseline[file] = { seconds, touched }
+    told(`${file}: ${tests.length} tests, ${seconds.toFixed(1)} s`)
+  }
+  writeFileSync(kept, JSON.stringify(baseline))
+  return baseline
+}
+
 it('breaks the contracts', { timeout: 24 * 3_600_000 }, async () => {
   const allIds = new Set(
     contractNames.flatMap((name) => mutantsOf(name, originals[name]!)).map(({ id }) => id),
@@ -159,30 +195,12 @@ it('breaks the contracts', { timeout: 24 * 3_600_000 }, async () => {
   await prepare()
 
   const told = (text: string) => process.stderr.write(`${text}\n`)
-  const seconds = new Map<string, number>()
-  const touches = new Map<RecordedTest, ReadonlySet<string>>()
-  for (const [name, tests] of files) {
-    const from = performance.now()
-    called.clear()
-    let before: ReadonlySet<string> = new Set()
-    const failing = await firstFailing(tests, (test) => {
-      // What was done before the first test of a file counts for all of them.
-      if (test === tests[0]) before = new Set(called)
-      touches.set(test, new Set([...called, ...before]))
-      called.clear()
-    })
-    if (failing)
-      throw new Error(`${name}: ${failing.test.name}: fails on the contracts as they are`, {
-        cause: failing.error,
-      })
-    const took = (performance.now() - from) / 1000
-    seconds.set(name, took)
-    told(`${name}: ${tests.length} tests, ${took.toFixed(1)} s`)
-  }
+  const baseline = await baselineOf(files, told)
   const reachable = reaches(originals)
   const touching = (mutant: Mutant) => {
     const entries = entriesOf(reachable, mutant.contract, mutant.function)
-    return (test: RecordedTest) => [...touches.get(test)!].some((name) => entries.has(name))
+    return ({ file, name }: RecordedTest) =>
+      baseline[file]!.touched[name]!.some((callee) => entries.has(callee))
   }
 
   const soundAlone = new Map<RecordedTest, boolean>()
@@ -228,7 +246,7 @@ it('breaks the contracts', { timeout: 24 * 3_600_000 }, async () => {
     // The contract's own file first, then cheap ones of which much touches the function.
     function cost(tests: readonly RecordedTest[]): number {
       const { file } = tests[0]!
-      return file === `${mutant.contract}.test.ts` ? 0 : seconds.get(file)! / share(tests)
+      return file === `${mutant.contract}.test.ts` ? 0 : baseline[file]!.seconds / share(tests)
     }
     for (const tests of candidates) {
       const failing = await firstFailing(tests)
