@@ -25,6 +25,8 @@ import {
   withdrawAttester,
 } from '@understudy/chain/calls'
 import { splitContract } from '@understudy/chain/contracts'
+import { verifyLog } from '@understudy/chain/log'
+import { projectChain } from '@understudy/chain/state'
 import { appId } from '@understudy/protocol/app'
 import { commitmentHash } from '@understudy/protocol/commitment'
 import { signHash } from '@understudy/protocol/sip018'
@@ -129,6 +131,10 @@ const through = (call: ContractCall, sender: string) => network.send({ ...call, 
 const itself = (call: ContractCall) =>
   network.send({ ...call, contract: between, functionName: `own-${call.functionName}` }, stranger)
 
+/** The log says the same as the contracts. */
+const logged = (app: string) =>
+  projectChain(verifyLog(network.entries).filter((event) => event.app === app)).apps.get(app)!
+
 const rowOf = (contract: string, name: string, app: string, ...more: Parameters<typeof Cl.uint>[0][]) =>
   cvToString(network.read(contract, name, [Cl.bufferFromHex(app), ...more.map((value) => Cl.uint(value))]))
 
@@ -161,12 +167,14 @@ describe('a contract that an app’s maintainer calls', () => {
     expect(through(registerApp(contracts, mine), maintainer).outcome).toBe('ok')
     const id = appId(coordinate)
     expect(rowOf(contracts.quorum, 'get-app', id)).toContain(`(maintainer ${between})`)
+    expect(logged(id).maintainer).toBe(between)
     expect(network.send(endRules(contracts, id), maintainer).outcome).toBe('ERR_NOT_MAINTAINER')
     expect(through(endRules(contracts, id), stranger).outcome).toBe('ok')
     const app = network.openApp()
     network.send(offerMaintainer(contracts, { app: app.id, to: between }), maintainer)
     expect(through(acceptMaintainer(contracts, app.id), stranger).outcome).toBe('ok')
     expect(rowOf(contracts.quorum, 'get-app', app.id)).toContain(`(maintainer ${between})`)
+    expect(logged(app.id).maintainer).toBe(between)
     network.deposit(app, 100n)
     network.mineTo(app.end(0))
     network.settleWith(network.messageOf(app, 0, treeOf([[operator, 7n]])))
