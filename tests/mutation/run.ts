@@ -141,10 +141,13 @@ async function baselineOf(
   files: ReadonlyMap<string, readonly RecordedTest[]>,
   told: (text: string) => void,
 ): Promise<Baseline> {
-  const kept = new URL(`baseline-${groundsOf().slice(0, 16)}.json`, folder)
-  if (existsSync(kept)) return JSON.parse(readFileSync(kept, 'utf8')) as Baseline
   const baseline: Record<string, Baseline[string]> = {}
   for (const [file, tests] of files) {
+    const kept = new URL(`${file}-${groundsOf(file).slice(0, 16)}.json`, folder)
+    if (existsSync(kept)) {
+      baseline[file] = JSON.parse(readFileSync(kept, 'utf8')) as Baseline[string]
+      continue
+    }
     const from = performance.now()
     called.clear()
     let before: readonly string[] = []
@@ -161,9 +164,9 @@ async function baselineOf(
       })
     const seconds = (performance.now() - from) / 1000
     baseline[file] = { seconds, touched }
+    writeFileSync(kept, JSON.stringify(baseline[file]))
     told(`${file}: ${tests.length} tests, ${seconds.toFixed(1)} s`)
   }
-  writeFileSync(kept, JSON.stringify(baseline))
   return baseline
 }
 
