@@ -1,11 +1,11 @@
 import { Cl, cvToString } from '@stacks/transactions'
-import { changeRules, endRules, replaceReleaseKey } from '@understudy/chain/calls'
+import { beginUnbond, changeRules, endRules, replaceReleaseKey, retire } from '@understudy/chain/calls'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type App, accounts, contracts, type Network, openNetwork, terms } from './network.ts'
 
 /** The last value that is taken and the first that is not, where the other tests stay inside. */
 
-const { maintainer } = accounts
+const { maintainer, operator } = accounts
 const lastEpoch = 1_000_000_000
 
 let network: Network
@@ -55,6 +55,21 @@ describe('rules after rules that were ended', () => {
     expect(network.send(endRules(contracts, app.id), maintainer)).toMatchObject({ value: Cl.uint(3) })
     expect(change(app, 2)).toBe('ERR_FROM')
     expect(change(app, 3)).toBe('ok')
+  })
+})
+
+describe('a mirror that unbonds and is retired later', () => {
+  it('stopped counting when it said so first', () => {
+    const app = network.openApp()
+    network.bondMirror(app)
+    network.send(beginUnbond(contracts, { app: app.id, mirror: 1 }), operator)
+    const begun = network.burnHeight
+    network.mineTo(app.end(0))
+    network.send(retire(contracts, { app: app.id, mirror: 1 }), operator)
+    const id = [Cl.bufferFromHex(app.id), Cl.uint(1)]
+    const row = cvToString(network.read(contracts.registry, 'get-mirror', id))
+    expect(row).toContain(`(unbonding (some u${begun}))`)
+    expect(row).toContain('(rows u1)')
   })
 })
 
