@@ -32,8 +32,8 @@ import { type PreparedRelease, prepareRelease, prunePrepared } from './preparati
 import { createRelay } from './relay/relay.ts'
 import { appScope } from './relay/scope.ts'
 import { announcedSiblings, createSiblings, guardedConnect } from './relay/siblings.ts'
-import { openStore } from './relay/store.ts'
 import { startVerification } from './relay/verification.ts'
+import { startStore } from './relay/writing.ts'
 import { chainRules } from './rules.ts'
 import { createSite } from './site.ts'
 
@@ -61,7 +61,7 @@ const relayUrl = config.PUBLIC_RELAY_URL ?? relayUrlOf(publicUrl)
 const now = Date.now
 const random = Math.random
 
-const store = openStore(join(dataDir, 'relay.sqlite'))
+const store = startStore(join(dataDir, 'relay.sqlite'))
 const relay = createRelay({
   store,
   verify: verification.verify,

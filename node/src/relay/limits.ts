@@ -46,7 +46,7 @@ export const defaultLimits: Limits = {
   requestsPerSecond: 20,
   requestBurst: 400,
   inFlight: 512,
-  batch: 64,
+  batch: 128,
   buffered: 4 * 1024 * 1024,
   strikes: 20,
   pingMs: 30_000,

@@ -14,8 +14,8 @@ import { informationType } from './information.ts'
 import { createRelay } from './relay.ts'
 import { understudyScope } from './scope.ts'
 import { createSiblings } from './siblings.ts'
-import { openStore } from './store.ts'
 import { startVerification } from './verification.ts'
+import { startStore } from './writing.ts'
 
 /** A relay on its own: config → store → relay → HTTP. */
 const { DATA_DIR, PORT, HOST, PLACES_FILE, LOG_LEVEL } = commonEnv
@@ -52,7 +52,7 @@ const log = createLog('relay', config.LOG_LEVEL)
 const metrics = createMetrics('relay')
 
 mkdirSync(config.DATA_DIR, { recursive: true })
-const store = openStore(join(config.DATA_DIR, 'relay.sqlite'))
+const store = startStore(join(config.DATA_DIR, 'relay.sqlite'))
 const verification = startVerification(config.VERIFY_THREADS)
 const { verify } = verification
 const setOf = (keys: readonly string[] | undefined) => keys && new Set(keys)

@@ -111,9 +111,10 @@ export function createRelay(parts: RelayParts): Relay {
   pings.unref()
   sweeps.unref()
 
-  function sweep(): void {
+  async function sweep(): Promise<void> {
     try {
-      if (store.sweep(Math.floor(now() / 1000), 200) === 200) setImmediate(sweep)
+      while ((await store.sweep(Math.floor(now() / 1000), 200)) === 200)
+        await new Promise((resolve) => setImmediate(resolve))
     } catch (error) {
       log.error({ err: error }, 'expired events could not be deleted')
     }
@@ -206,7 +207,7 @@ export function createRelay(parts: RelayParts): Relay {
     async close() {
       clearInterval(pings)
       clearInterval(sweeps)
-      intake.close()
+      await intake.close()
       // Their OKs leave before the connections are closed.
       await new Promise((resolve) => setImmediate(resolve))
       for (const connection of connections) connection.close(1001, 'going away')
