@@ -11,6 +11,7 @@ import { z } from 'zod'
 import { createAccess } from './access.ts'
 import { adminType, createAdmin, maxAdminBytes } from './admin.ts'
 import { informationType } from './information.ts'
+import { limitsEnv, limitsOf } from './limits.ts'
 import { createRelay } from './relay.ts'
 import { understudyScope } from './scope.ts'
 import { createSiblings } from './siblings.ts'
@@ -45,6 +46,7 @@ const relayEnv = z.object({
     .max(64)
     .default(availableParallelism())
     .describe('Threads that check signatures; default one per processor'),
+  ...limitsEnv,
   ADMINS: pubkeys.describe('Public keys that may administer the relay (NIP-86), comma-separated'),
 })
 const config = readConfig(relayEnv, process.env)
@@ -68,6 +70,7 @@ const relay = createRelay({
   now,
   log,
   metrics,
+  limits: limitsOf(config),
   nips: admins ? [86, 98] : [],
   ...(config.PUBLIC_RELAY_URL && { url: config.PUBLIC_RELAY_URL }),
 })

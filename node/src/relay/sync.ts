@@ -264,7 +264,8 @@ function fallen(reason: string): never {
   throw new Error(reason)
 }
 
-const connectPlainly = (url: string): WebSocket =>
+/** Opens a WebSocket to whatever address. */
+export const connectPlainly = (url: string): WebSocket =>
   new WebSocket(url, {
     maxPayload: 4 * maxFrameBytes,
     perMessageDeflate: { threshold: 1024 },
