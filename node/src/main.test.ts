@@ -506,8 +506,11 @@ describe('a fallback node', { timeout: 60_000 }, () => {
       PLACES_FILE: join(home, 'places.json'),
       APP: coordinate,
     }
-    const program = fileURLToPath(new URL('node/dist/state/main.js', root))
-    const peer = spawn(process.execPath, [program], { stdio: ['ignore', 'pipe', 'inherit'], env })
+    const program = fileURLToPath(new URL('cli/dist/main.js', root))
+    const peer = spawn(process.execPath, [program, 'node', '--state-only'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env,
+    })
     const ended = once(peer, 'exit')
     try {
       // Whatever it says, it says no address.
