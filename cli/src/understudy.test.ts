@@ -51,6 +51,7 @@ describe('usage', () => {
     [['bundle', 'epoch', '--help'], '--out'],
     [['keys', 'show', '--help'], '--secret'],
     [['node', '--help'], 'environment'],
+    [['node', '--help'], '--state-only'],
   ])('%j explains itself', async (args, word) => {
     const { code, out } = await run(args)
     expect(code).toBe(0)
@@ -60,6 +61,7 @@ describe('usage', () => {
   test.each([
     [['frobnicate'], 'Unknown command frobnicate'],
     [['fund', '--app', app], 'Missing required argument: --amount'],
+    [['attester', '--state-only'], 'unknown option --state-only'],
     [['activate'], 'Missing required argument: --app'],
     [['fund', '--app', app, '--amount', '1stx', '--amout', '2'], 'unknown option --amout'],
     [['fund', '--app', app, '--amount', 'lots'], '--amount: lots is not an amount'],

@@ -1,6 +1,7 @@
 import { commonEnv } from '@understudy/host/config'
 import { parseCoordinate } from '@understudy/protocol/app'
 import { z } from 'zod'
+import { limitsEnv } from './relay/limits.ts'
 
 const baseUrl = (protocol: RegExp) =>
   z
@@ -9,13 +10,16 @@ const baseUrl = (protocol: RegExp) =>
     .refine((value) => !/[?#@]/.test(value), 'expected no credentials, query or fragment')
     .transform((value) => value.replace(/\/+$/, ''))
 
+export const appVariable = z
+  .string()
+  .refine((value) => parseCoordinate(value).ok, 'expected 30617:<pubkey>:<identifier>')
+  .describe('The app to keep alive: its NIP-34 coordinate')
+
 /** A node's configuration. */
 export const nodeEnv = z.object({
   ...commonEnv,
-  APP: z
-    .string()
-    .refine((value) => parseCoordinate(value).ok, 'expected 30617:<pubkey>:<identifier>')
-    .describe('The app to keep alive: its NIP-34 coordinate'),
+  ...limitsEnv,
+  APP: appVariable,
   REPOSITORY_URL: z.string().min(1).max(300).describe('Clone URL of your fork'),
   PUBLIC_URL: baseUrl(/^https?$/).describe('Where visitors reach this node'),
   PUBLIC_RELAY_URL: baseUrl(/^wss?$/)

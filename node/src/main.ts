@@ -26,14 +26,16 @@ import { createAnnouncer } from './announcer.ts'
 import { buildApp } from './app.ts'
 import { createChallengeDesk } from './challenges.ts'
 import { nodeEnv, relayUrlOf } from './config.ts'
+import { everywhere, keptOf } from './everywhere.ts'
 import { createFiles } from './files.ts'
 import { createPipeline } from './pipeline.ts'
 import { type PreparedRelease, prepareRelease, prunePrepared } from './preparation.ts'
+import { limitsOf } from './relay/limits.ts'
 import { createRelay } from './relay/relay.ts'
 import { appScope } from './relay/scope.ts'
 import { announcedSiblings, createSiblings, guardedConnect } from './relay/siblings.ts'
-import { openStore } from './relay/store.ts'
 import { startVerification } from './relay/verification.ts'
+import { startStore } from './relay/writing.ts'
 import { chainRules } from './rules.ts'
 import { createSite } from './site.ts'
 
@@ -61,7 +63,7 @@ const relayUrl = config.PUBLIC_RELAY_URL ?? relayUrlOf(publicUrl)
 const now = Date.now
 const random = Math.random
 
-const store = openStore(join(dataDir, 'relay.sqlite'))
+const store = startStore(join(dataDir, 'relay.sqlite'))
 const relay = createRelay({
   store,
   verify: verification.verify,
@@ -73,6 +75,7 @@ const relay = createRelay({
   now,
   log,
   metrics,
+  limits: limitsOf(config),
   about: { name: config.NAME ?? new URL(publicUrl).host, pubkey: signer.pubkey },
   url: relayUrl,
 })
@@ -106,12 +109,14 @@ const pipeline = createPipeline({
     contractsOf(config.DEPLOYER),
     coordinate,
   ),
-  relays,
+  relays: everywhere(relays, relay),
   site,
   prepare: (signed) =>
     prepareRelease(signed, { repository, objects, files, cacheDir, signal: stopping.signal }),
   async onSwitch(prepared) {
     serving.set(prepared.release.seq)
+    // Siblings may lack it, and so may every other relay by now.
+    await relay.publish(prepared.event)
     await writeAccepted(acceptedPath, prepared)
     const kept = former ? [prepared, former] : [prepared]
     former = prepared
@@ -228,9 +233,7 @@ const question = { kinds: [kinds.challenge], '#p': [signer.pubkey] }
 const heard = [
   relays.subscribe([{ ...question, limit: 0 }], { onEvent: onChallenge }),
   relay.subscribe([question], onChallenge),
-  relays.subscribe([{ kinds: [kinds.mirror], '#d': [app] }], {
-    onEvent: (event) => void relay.publish(event),
-  }),
+  relays.subscribe(keptOf(coordinate), { onEvent: (event) => void relay.publish(event) }),
 ]
 announcer.start()
 siblings.start()
