@@ -1,4 +1,4 @@
-import { commonEnv } from '@understudy/host/config'
+import { commonEnv, list } from '@understudy/host/config'
 import { parseCoordinate } from '@understudy/protocol/app'
 import { z } from 'zod'
 
@@ -8,6 +8,11 @@ const baseUrl = (protocol: RegExp) =>
     .max(300)
     .refine((value) => !/[?#@]/.test(value), 'expected no credentials, query or fragment')
     .transform((value) => value.replace(/\/+$/, ''))
+
+/** Public keys, comma-separated. */
+export const pubkeys = list
+  .pipe(z.array(z.string().regex(/^[0-9a-f]{64}$/, 'expected public keys as hex')))
+  .optional()
 
 /** A node's configuration. */
 export const nodeEnv = z.object({
@@ -36,6 +41,7 @@ export const nodeEnv = z.object({
     .regex(/^[A-Z]{2}$/, 'expected two capital letters')
     .optional()
     .describe('Its country, ISO 3166-1 alpha-2'),
+  ADMINS: pubkeys.describe("Public keys that may administer the node's relay (NIP-86), comma-separated"),
   MAX_REPOSITORY_BYTES: z.coerce
     .number()
     .int()
