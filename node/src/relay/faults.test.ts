@@ -121,9 +121,28 @@ test(`with one of three relays well, none of ${total} events is lost, and no que
   for (const client of [writer, reader]) {
     for (const { highWater } of client.status()) expect(highWater).toBeLessThanOrEqual(2_000)
   }
+  // What still waits for the others leaves as soon as they can be reached.
+  await Promise.all(proxies.map((proxy) => proxy.set('none')))
   await until(() => {
     for (const { inFlight, queued } of writer.status()) expect(inFlight + queued).toBe(0)
   })
+})
+
+test('a relay that never answers keeps so many events waiting and no more; who has no room is told at once', async () => {
+  const { proxies } = await startThree()
+  await proxies[0].set('black-hole')
+  const relays = open([proxies[0].url])
+  const event = sign('template')
+  // Nobody will look at these: they are not even signed.
+  const publishing = Array.from({ length: 3_000 }, (_, n) =>
+    relays.publish({ ...event, id: n.toString(16).padStart(64, '0') }, { timeoutMs: 60_000 }),
+  )
+  const late = await Promise.all(publishing.slice(2_000))
+  for (const { ok, refused } of late)
+    expect([ok, refused[0]?.reason]).toEqual([false, 'too many events wait for this relay'])
+  expect(relays.status()[0]).toMatchObject({ queued: 2_000, inFlight: 0, highWater: 2_000 })
+  relays.close()
+  for (const { ok } of await Promise.all(publishing.slice(0, 2_000))) expect(ok).toBe(false)
 })
 
 const median = (values: readonly number[]) => values.toSorted((a, b) => a - b)[values.length >> 1]!
