@@ -1,4 +1,4 @@
-import { commonEnv } from '@understudy/host/config'
+import { commonEnv, list } from '@understudy/host/config'
 import { parseCoordinate } from '@understudy/protocol/app'
 import { z } from 'zod'
 import { limitsEnv } from './relay/limits.ts'
@@ -14,6 +14,11 @@ export const appVariable = z
   .string()
   .refine((value) => parseCoordinate(value).ok, 'expected 30617:<pubkey>:<identifier>')
   .describe('The app to keep alive: its NIP-34 coordinate')
+
+/** Public keys, comma-separated. */
+export const pubkeys = list
+  .pipe(z.array(z.string().regex(/^[0-9a-f]{64}$/, 'expected public keys as hex')))
+  .optional()
 
 /** A node's configuration. */
 export const nodeEnv = z.object({
@@ -40,6 +45,7 @@ export const nodeEnv = z.object({
     .regex(/^[A-Z]{2}$/, 'expected two capital letters')
     .optional()
     .describe('Its country, ISO 3166-1 alpha-2'),
+  ADMINS: pubkeys.describe("Public keys that may administer the node's relay (NIP-86), comma-separated"),
   MAX_REPOSITORY_BYTES: z.coerce
     .number()
     .int()

@@ -1,9 +1,9 @@
 import { mkdirSync } from 'node:fs'
-import type { Server } from 'node:http'
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
-import { createAdaptorServer } from '@hono/node-server'
+import { getRequestListener } from '@hono/node-server'
 import { getConnInfo } from '@hono/node-server/conninfo'
 import { createStacksClient } from '@understudy/chain/client'
 import { contractsOf } from '@understudy/chain/contracts'
@@ -25,11 +25,13 @@ import { readAccepted, writeAccepted } from './accepted.ts'
 import { createAnnouncer } from './announcer.ts'
 import { buildApp } from './app.ts'
 import { createChallengeDesk } from './challenges.ts'
+import { codePath, createCode } from './code.ts'
 import { nodeEnv, relayUrlOf } from './config.ts'
 import { everywhere, keptOf } from './everywhere.ts'
 import { createFiles } from './files.ts'
 import { createPipeline } from './pipeline.ts'
 import { type PreparedRelease, prepareRelease, prunePrepared } from './preparation.ts'
+import { createAdmin } from './relay/admin.ts'
 import { limitsOf } from './relay/limits.ts'
 import { createRelay } from './relay/relay.ts'
 import { appScope } from './relay/scope.ts'
@@ -38,6 +40,7 @@ import { startVerification } from './relay/verification.ts'
 import { startStore } from './relay/writing.ts'
 import { chainRules } from './rules.ts'
 import { createSite } from './site.ts'
+import { createUpkeep } from './upkeep.ts'
 
 // Order of start: configuration, key, vantage → own relay, other relays → fork → what was served before → HTTP → rules, releases,
 // challenges, heartbeats. Order of stop: the reverse, so that nothing is served that cannot be finished.
@@ -78,6 +81,7 @@ const relay = createRelay({
   limits: limitsOf(config),
   about: { name: config.NAME ?? new URL(publicUrl).host, pubkey: signer.pubkey },
   url: relayUrl,
+  nips: config.ADMINS ? [86, 98] : [],
 })
 const relays = openRelays(config.RELAYS, { verify })
 
@@ -90,6 +94,14 @@ const repository = await prepareRepository({
 const objects = openObjects(repository.dir)
 // Challenges have a git of their own: what a visitor waits for must not delay them.
 const challenged = openObjects(repository.dir)
+const code = createCode({
+  dir: repository.dir,
+  coordinate,
+  maxBytes: config.MAX_REPOSITORY_BYTES,
+  metrics,
+  now,
+})
+const upkeep = createUpkeep({ maintain: repository.maintain, random, log })
 const files = createFiles({ objects, dir: join(dataDir, 'files') })
 const site = createSite()
 
@@ -140,6 +152,7 @@ const announcer = createAnnouncer({
     coordinate,
     name: config.NAME ?? new URL(publicUrl).host,
     clone: config.REPOSITORY_URL,
+    code: publicUrl + codePath(coordinate),
     web: publicUrl,
     relay: relayUrl,
     geohash: config.GEOHASH ?? '',
@@ -203,11 +216,14 @@ const served = buildApp({
   desk: { answer },
   relay,
   metrics,
+  admin:
+    config.ADMINS && createAdmin({ store, verify: verification.verify, now, admins: new Set(config.ADMINS) }),
   unready,
   senderOf: (c) => getConnInfo(c).remote.address ?? '',
   onError: (error) => log.error({ err: error }, 'an answer failed'),
 })
-const server = createAdaptorServer({ fetch: served.fetch }) as Server
+const pages = getRequestListener(served.fetch)
+const server = createServer((req, res) => void (code.handle(req, res) || pages(req, res)))
 // A client that stops reading, or never finishes asking, is let go; open WebSockets have pings of their own.
 server.headersTimeout = 10_000
 server.requestTimeout = 30_000
@@ -237,6 +253,7 @@ const heard = [
 ]
 announcer.start()
 siblings.start()
+upkeep.start()
 
 onShutdown(log, [
   ['announcer', () => announcer.stop()],
@@ -248,6 +265,7 @@ onShutdown(log, [
       return pipeline.stop()
     },
   ],
+  ['upkeep', () => upkeep.stop()],
   ['siblings', () => siblings.stop()],
   ['relay', () => relay.close()],
   ['relays', () => relays.close()],
@@ -260,7 +278,7 @@ onShutdown(log, [
         setTimeout(() => server.closeAllConnections(), 3_000).unref()
       }),
   ],
-  ['git', () => Promise.all([objects.close(), challenged.close()])],
+  ['git', () => Promise.all([objects.close(), challenged.close(), code.close()])],
   ['verification', () => verification.close()],
   ['store', () => store.close()],
 ])
