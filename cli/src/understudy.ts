@@ -6,6 +6,7 @@ import { backup, restore } from './commands/backup.ts'
 import { bundleEpoch } from './commands/bundle.ts'
 import { claimPayouts } from './commands/claim.ts'
 import { fundPool } from './commands/fund.ts'
+import { init } from './commands/init.ts'
 import { keysNew } from './commands/keys/new.ts'
 import { keysShow } from './commands/keys/show.ts'
 import { mirrorRegister } from './commands/mirror/register.ts'
@@ -14,8 +15,7 @@ import { run } from './commands/run.ts'
 import { status } from './commands/status.ts'
 import { verifyEpochCommand } from './commands/verify.ts'
 import { Failure, UsageFailure } from './failure.ts'
-
-const version = '0.1.0'
+import { version } from './version.ts'
 
 const group = (name: string, description: string, subCommands: Record<string, CommandDef>): CommandDef =>
   defineCommand({ meta: { name, description }, subCommands })
@@ -28,6 +28,7 @@ const commandsOf = (io: Io): CommandDef =>
       description: 'Keeps decentralized apps alive when their main server dies',
     },
     subCommands: {
+      init: init(io) as CommandDef,
       app: group('app', 'Register an app', { register: appRegister(io) as CommandDef }),
       release: release(io) as CommandDef,
       mirror: group('mirror', 'Register a mirror', { register: mirrorRegister(io) as CommandDef }),
