@@ -31,11 +31,18 @@ export async function askNode(endpoint: string): Promise<NodeSelf> {
     if (cause instanceof Failure) throw cause
     throw new Failure('no-node', `${url} does not answer`, 'start the node first: understudy node', { cause })
   }
+  const self = parseSelf(text)
+  if (self) return self
+  throw new Failure('no-node', `${url} is not the answer of a node`, 'is PUBLIC_URL right?')
+}
+
+/** What a node answers; nothing where that is no node's answer. */
+export function parseSelf(text: string): NodeSelf | undefined {
+  if (text.length > largestAnswer) return undefined
   try {
-    if (text.length > largestAnswer) throw new Error('too large')
     return selfSchema.parse(JSON.parse(text))
-  } catch (cause) {
-    throw new Failure('no-node', `${url} is not the answer of a node`, 'is PUBLIC_URL right?', { cause })
+  } catch {
+    return undefined
   }
 }
 

@@ -8,6 +8,7 @@ import { agreeToBond, putAttesterBond, withdrawAttesterBond } from './commands/a
 import { backup, restore } from './commands/backup.ts'
 import { bundleEpoch } from './commands/bundle.ts'
 import { claimPayouts } from './commands/claim.ts'
+import { doctor } from './commands/doctor.ts'
 import { fundPool } from './commands/fund.ts'
 import { init } from './commands/init.ts'
 import { keysNew } from './commands/keys/new.ts'
@@ -37,6 +38,7 @@ const commandsOf = (io: Io): CommandDef =>
     },
     subCommands: {
       init: init(io) as CommandDef,
+      doctor: doctor(io) as CommandDef,
       app: group('app', 'Register an app, and change its rules', {
         register: appRegister(io) as CommandDef,
         rules: group('rules', 'Announce other rules', { change: rulesChange(io), end: rulesEnd(io) }),
