@@ -18,7 +18,7 @@ export const mirrorRewards = (io: Io) =>
         valueHint: 'address',
       },
       epochs: { type: 'string', description: 'How many epochs back (default 5)', valueHint: 'n' },
-      wait: { type: 'boolean', description: 'Until one of them was paid' },
+      wait: { type: 'boolean', description: 'Until one of them has earned what can be claimed' },
       ...appArgs,
       ...chainArgs,
       ...relayArgs,
@@ -49,8 +49,10 @@ export const mirrorRewards = (io: Io) =>
             ...one,
             mirrors: one.mirrors.filter(({ mirror }) => ids.has(mirror)),
           }))
-          const paid = rewards.some(({ mirrors }) => mirrors.some(({ txid }) => txid !== null))
-          if (!args.wait || paid)
+          const earned = rewards.some(
+            ({ state, mirrors }) => state === 'payable' && mirrors.some(({ amount }) => amount > 0n),
+          )
+          if (!args.wait || earned)
             return { lines: rewardLines(rewards), data: { app: id, mirrors: [...ids], epochs: rewards } }
           for (const line of rewardLines(rewards.toReversed())) {
             if (!told.has(line)) io.say(line)
