@@ -36,6 +36,22 @@ export const nodeEnv = z.object({
     .regex(/^[A-Z]{2}$/, 'expected two capital letters')
     .optional()
     .describe('Its country, ISO 3166-1 alpha-2'),
+  MODE: z
+    .enum(['static', 'build'])
+    .default('static')
+    .describe("static serves a commit's own files; build also runs the command that a release names"),
+  BUILD_TIMEOUT_SECONDS: z.coerce
+    .number()
+    .min(1)
+    .max(86_400)
+    .default(600)
+    .describe('Longest that a build may take'),
+  UPDATE_SPREAD_SECONDS: z.coerce
+    .number()
+    .min(0)
+    .max(3_600)
+    .default(60)
+    .describe('Seconds over which mirrors spread an update, so that not all switch at once'),
   MAX_REPOSITORY_BYTES: z.coerce
     .number()
     .int()

@@ -1,9 +1,8 @@
 import { mkdirSync } from 'node:fs'
-import type { Server } from 'node:http'
+import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
-import { createAdaptorServer } from '@hono/node-server'
 import { getConnInfo } from '@hono/node-server/conninfo'
 import { createStacksClient } from '@understudy/chain/client'
 import { contractsOf } from '@understudy/chain/contracts'
@@ -24,20 +23,25 @@ import { loadVerify } from '@understudy/relays/verify'
 import { readAccepted, writeAccepted } from './accepted.ts'
 import { createAnnouncer } from './announcer.ts'
 import { buildApp } from './app.ts'
+import { createBuilder } from './build.ts'
 import { createChallengeDesk } from './challenges.ts'
 import { nodeEnv, relayUrlOf } from './config.ts'
 import { createFiles } from './files.ts'
+import { createListener } from './listener.ts'
 import { createPipeline } from './pipeline.ts'
-import { type PreparedRelease, prepareRelease, prunePrepared } from './preparation.ts'
+import { prepareRelease, prunePrepared } from './preparation.ts'
+import { checkServed } from './readiness.ts'
 import { createRelay } from './relay/relay.ts'
 import { appScope } from './relay/scope.ts'
 import { announcedSiblings, createSiblings, guardedConnect } from './relay/siblings.ts'
 import { openStore } from './relay/store.ts'
 import { startVerification } from './relay/verification.ts'
 import { chainRules } from './rules.ts'
+import { isolation, weaknesses } from './sandbox.ts'
+import { createServe } from './serve.ts'
 import { createSite } from './site.ts'
 
-// Order of start: configuration, key, vantage → own relay, other relays → fork → what was served before → HTTP → rules, releases,
+// Order of start: configuration, key, vantage → own relay, other relays → fork → HTTP → what was served before → rules, releases,
 // challenges, heartbeats. Order of stop: the reverse, so that nothing is served that cannot be finished.
 
 const config = readConfig(nodeEnv, process.env)
@@ -94,10 +98,18 @@ const serving = metrics.gauge('release_seq', 'Number of the release that is serv
 const answered = metrics.counter('challenges_total', 'Challenges, by what became of them', ['outcome'])
 
 const cacheDir = join(dataDir, 'prepared')
-const acceptedPath = join(dataDir, 'release.json')
+const acceptedPath = join(dataDir, 'releases.json')
 const stopping = new AbortController()
-/** The one served before: somebody may still be about to read its files. */
-let former: PreparedRelease | undefined
+
+const build = createBuilder({
+  gitDir: repository.dir,
+  objects,
+  files,
+  hidden: dataDir,
+  timeoutMs: config.BUILD_TIMEOUT_SECONDS * 1_000,
+})
+if (config.MODE === 'build')
+  for (const weakness of weaknesses(await isolation())) log.warn({ mode: config.MODE }, weakness)
 
 const pipeline = createPipeline({
   coordinate,
@@ -109,16 +121,24 @@ const pipeline = createPipeline({
   relays,
   site,
   prepare: (signed) =>
-    prepareRelease(signed, { repository, objects, files, cacheDir, signal: stopping.signal }),
+    prepareRelease(signed, {
+      repository,
+      objects,
+      files,
+      cacheDir,
+      signal: stopping.signal,
+      ...(config.MODE === 'build' ? { build } : {}),
+    }),
+  check: (prepared, as) => checkServed(prepared, as, { url: loopbackUrl(), random }),
   async onSwitch(prepared) {
     serving.set(prepared.release.seq)
-    await writeAccepted(acceptedPath, prepared)
-    const kept = former ? [prepared, former] : [prepared]
-    former = prepared
+    const kept = site.kept()
+    await writeAccepted(acceptedPath, kept)
     await files.prune(kept.flatMap((one) => [...one.files.values()]))
     await prunePrepared(cacheDir, kept)
     announcer.announce()
   },
+  spreadMs: config.UPDATE_SPREAD_SECONDS * 1_000,
   random,
   log,
 })
@@ -186,7 +206,9 @@ const siblings = createSiblings({
   log,
 })
 
-const served = buildApp({
+const onError = (error: Error) => log.error({ err: error }, 'an answer failed')
+const serve = createServe(files, onError)
+const own = buildApp({
   app,
   coordinate,
   nodeKey: signer.pubkey,
@@ -194,15 +216,15 @@ const served = buildApp({
   relayUrl,
   version: '0.1.0',
   site,
-  files,
+  serve,
   desk: { answer },
   relay,
   metrics,
   unready,
   senderOf: (c) => getConnInfo(c).remote.address ?? '',
-  onError: (error) => log.error({ err: error }, 'an answer failed'),
+  onError,
 })
-const server = createAdaptorServer({ fetch: served.fetch }) as Server
+const server = createServer(createListener({ site, serve, own, metrics, onError }))
 // A client that stops reading, or never finishes asking, is let go; open WebSockets have pings of their own.
 server.headersTimeout = 10_000
 server.requestTimeout = 30_000
@@ -216,12 +238,17 @@ function onChallenge(event: NostrEvent): void {
     .catch((error: unknown) => log.error({ err: error }, 'a challenge could not be answered'))
 }
 
-const accepted = await readAccepted(acceptedPath, app, verify)
-if (accepted && (await repository.holds(accepted.release.commit))) await pipeline.resume(accepted)
+/** Where this program reaches its own server. */
+function loopbackUrl(): string {
+  const { address, port, family } = server.address() as AddressInfo
+  const host = address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address
+  return `http://${family === 'IPv6' ? `[${host}]` : host}:${port}`
+}
 
 await new Promise<void>((listening) => server.listen(config.PORT, listenHost(config), listening))
-const { address, port, family } = server.address() as AddressInfo
-log.info({ url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}` }, 'ready')
+const accepted = await readAccepted(acceptedPath, app, verify)
+if (accepted[0] && (await repository.holds(accepted[0].release.commit))) await pipeline.resume(accepted)
+log.info({ url: loopbackUrl() }, 'ready')
 
 pipeline.start()
 const question = { kinds: [kinds.challenge], '#p': [signer.pubkey] }

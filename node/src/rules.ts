@@ -12,6 +12,8 @@ export interface AppRules {
   /** Signs releases in the running epoch. */
   readonly releaseKey: string
   readonly minSeq: number
+  /** Burn blocks within which a mirror must follow a release. */
+  readonly grace: number
   /** Of the running epoch and of those announced or past: what they signed stays true. */
   readonly members: Required<Members>
 }
@@ -37,6 +39,7 @@ export function chainRules(client: StacksClient, contracts: Contracts, coordinat
       return {
         releaseKey: rules.releaseKey,
         minSeq: rules.minSeq,
+        grace: rules.grace,
         members: {
           releaseKeys: new Set(app.rules.map((row) => row.releaseKey)),
           attesters: new Set(app.rules.flatMap((row) => row.keys.map(pubkeyOf))),
