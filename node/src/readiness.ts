@@ -1,4 +1,5 @@
 import { createHash } from 'node:crypto'
+import type { StoredFile } from './files.ts'
 import { releaseHeader } from './pin.ts'
 import type { PreparedRelease } from './preparation.ts'
 
@@ -21,19 +22,19 @@ const maxReadBytes = 8 * 1024 * 1024
  * what comes is not what was signed.
  */
 export async function checkServed(
-  prepared: PreparedRelease,
+  { release, files }: PreparedRelease,
   as: 'named' | 'visitor',
   { url, random, sample = 8, timeoutMs = 10_000 }: ReadinessParts,
 ): Promise<string | undefined> {
-  const { release, files } = prepared
   const all = [...files.values()]
-  const some = Array.from({ length: Math.min(sample, all.length) }, () => {
-    const file = all[Math.floor(random() * all.length)]!
-    return [file.path, file] as const
-  })
-  for (const [path, file] of [['/', files.get(release.entry)!] as const, ...some]) {
+  const some = Array.from(
+    { length: Math.min(sample, all.length) },
+    () => all[Math.floor(random() * all.length)]!,
+  )
+  const headers: Record<string, string> = as === 'named' ? { [releaseHeader]: release.manifest } : {}
+
+  async function ask(path: string, file: StoredFile): Promise<string | undefined> {
     const method = file.size > maxReadBytes ? 'HEAD' : 'GET'
-    const headers: Record<string, string> = as === 'named' ? { [releaseHeader]: release.manifest } : {}
     try {
       const signal = AbortSignal.timeout(timeoutMs)
       const response = await fetch(url + path.split('/').map(encodeURIComponent).join('/'), {
@@ -49,10 +50,15 @@ export async function checkServed(
         method === 'HEAD'
           ? response.headers.get('content-length') === String(file.size)
           : createHash('sha256').update(bytes).digest('hex') === file.sha256
-      if (!right) return `${path} is answered with other bytes than were signed`
+      return right ? undefined : `${path} is answered with other bytes than were signed`
     } catch (error) {
       return `${path} is not answered: ${error instanceof Error ? error.message : error}`
     }
   }
-  return undefined
+
+  const answers = await Promise.all([
+    ask('/', files.get(release.entry)!),
+    ...some.map((file) => ask(file.path, file)),
+  ])
+  return answers.find((fault) => fault !== undefined)
 }
