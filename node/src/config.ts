@@ -1,5 +1,6 @@
 import { commonEnv } from '@understudy/host/config'
 import { parseCoordinate } from '@understudy/protocol/app'
+import { decode } from 'nostr-tools/nip19'
 import { z } from 'zod'
 
 const baseUrl = (protocol: RegExp) =>
@@ -8,6 +9,15 @@ const baseUrl = (protocol: RegExp) =>
     .max(300)
     .refine((value) => !/[?#@]/.test(value), 'expected no credentials, query or fragment')
     .transform((value) => value.replace(/\/+$/, ''))
+
+function pubkeyOfNpub(value: string): string | undefined {
+  try {
+    const decoded = decode(value)
+    return decoded.type === 'npub' ? decoded.data : undefined
+  } catch {
+    return undefined
+  }
+}
 
 /** A node's configuration. */
 export const nodeEnv = z.object({
@@ -36,6 +46,22 @@ export const nodeEnv = z.object({
     .regex(/^[A-Z]{2}$/, 'expected two capital letters')
     .optional()
     .describe('Its country, ISO 3166-1 alpha-2'),
+  NODE_KEY: z
+    .string()
+    .regex(/^([0-9a-f]{64}|ncryptsec1[a-z0-9]+)$/, 'expected 64 hex digits or ncryptsec1…')
+    .optional()
+    .describe("The node's secret key where the disk does not last; default a file in DATA_DIR"),
+  NODE_KEY_PASSWORD: z.string().min(1).optional().describe('Password of a key that is encrypted (NIP-49)'),
+  ALERT_WEBHOOK: z
+    .url({ protocol: /^https?$/ })
+    .optional()
+    .describe('URL that is sent a JSON message when the mirror fails probes or is not ready'),
+  ALERT_NPUB: z
+    .string()
+    .refine((value) => pubkeyOfNpub(value) !== undefined, 'expected npub1…')
+    .transform((value) => pubkeyOfNpub(value)!)
+    .optional()
+    .describe('Nostr key that is sent the same as a private message (NIP-17) over RELAYS'),
   MODE: z
     .enum(['static', 'build'])
     .default('static')

@@ -9,7 +9,7 @@ import { contractsOf } from '@understudy/chain/contracts'
 import { openObjects } from '@understudy/git/objects'
 import { prepareRepository } from '@understudy/git/repository'
 import { listenHost, readConfig } from '@understudy/host/config'
-import { readOrCreateKeyFile } from '@understudy/host/key-file'
+import { decodeKey, readOrCreateKeyFile } from '@understudy/host/key-file'
 import { createLog } from '@understudy/host/log'
 import { createMetrics } from '@understudy/host/metrics'
 import { vantageOf } from '@understudy/host/places'
@@ -21,6 +21,7 @@ import { openRelays } from '@understudy/relays/relays'
 import { loadSigner } from '@understudy/relays/signer'
 import { loadVerify } from '@understudy/relays/verify'
 import { readAccepted, writeAccepted } from './accepted.ts'
+import { createAlerts, directMessage, webhook } from './alerts.ts'
 import { createAnnouncer } from './announcer.ts'
 import { buildApp } from './app.ts'
 import { createBuilder } from './build.ts'
@@ -40,6 +41,7 @@ import { chainRules } from './rules.ts'
 import { isolation, weaknesses } from './sandbox.ts'
 import { createServe } from './serve.ts'
 import { createSite } from './site.ts'
+import { startWatch } from './watch.ts'
 
 // Order of start: configuration, key, vantage → own relay, other relays → fork → HTTP → what was served before → rules, releases,
 // challenges, heartbeats. Order of stop: the reverse, so that nothing is served that cannot be finished.
@@ -49,7 +51,11 @@ const log = createLog('node', config.LOG_LEVEL)
 const metrics = createMetrics('node')
 const dataDir = resolve(config.DATA_DIR)
 mkdirSync(dataDir, { recursive: true })
-const signer = await loadSigner(await readOrCreateKeyFile(join(dataDir, 'node.key')))
+const password = config.NODE_KEY_PASSWORD
+const secret = config.NODE_KEY
+  ? decodeKey(config.NODE_KEY, 'NODE_KEY', password)
+  : await readOrCreateKeyFile(join(dataDir, 'node.key'), password)
+const signer = await loadSigner(secret)
 const verify = await loadVerify()
 const verification = startVerification(availableParallelism())
 const vantage = await vantageOf({ placesFile: config.PLACES_FILE, stacksUrl: config.STACKS_API_URL })
@@ -194,6 +200,16 @@ function unready(): string[] {
   ]
 }
 
+const alerts = await createAlerts({
+  channels: [
+    ...(config.ALERT_WEBHOOK ? [webhook(config.ALERT_WEBHOOK, { app, nodeKey: signer.pubkey })] : []),
+    ...(config.ALERT_NPUB ? [directMessage(secret, config.ALERT_NPUB, relays)] : []),
+  ],
+  path: join(dataDir, 'alerts.json'),
+  random,
+  log,
+})
+
 /** Other nodes of the app, found by their announcements alone. */
 const siblings = createSiblings({
   relay,
@@ -261,9 +277,21 @@ const heard = [
 ]
 announcer.start()
 siblings.start()
+const watch = startWatch({
+  app,
+  nodeKey: signer.pubkey,
+  publicUrl,
+  relays,
+  rules: pipeline.rules,
+  unready,
+  onAlert: alerts.raise,
+  now,
+})
 
 onShutdown(log, [
   ['announcer', () => announcer.stop()],
+  ['watch', () => watch.stop()],
+  ['alerts', () => alerts.stop()],
   ['challenges', () => heard.map((subscription) => subscription.close())],
   [
     'pipeline',

@@ -31,6 +31,8 @@ const rulesOf = (releaseKey: string, minSeq = 0): AppRules => ({
   releaseKey,
   minSeq,
   grace: 6,
+  epoch: 0,
+  quorum: 2,
   members: { releaseKeys: new Set([releaseKey]), attesters: new Set(), mirrors: new Set() },
 })
 

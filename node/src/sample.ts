@@ -79,6 +79,8 @@ export async function startSample(dir: string, releases: number): Promise<Sample
         releaseKey,
         minSeq: 0,
         grace: 6,
+        epoch: 0,
+        quorum: 2,
         members: { releaseKeys: new Set([releaseKey]), attesters: new Set(), mirrors: new Set() },
       }),
     },
