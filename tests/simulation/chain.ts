@@ -4,6 +4,7 @@ import type { AnchorBlock, Broadcast, StacksClient, Transaction } from '@underst
 import { type Contracts, contractsOf } from '@understudy/chain/contracts'
 import type { ChainEvent } from '@understudy/chain/log'
 import { bondedMirrors, type ChainApp, projectChain, rulesAt, stateBelow } from '@understudy/chain/state'
+import { barredKeys } from '@understudy/chain/verify'
 import { commitmentHash } from '@understudy/protocol/commitment'
 import { epochAt, epochEnd, settleBefore } from '@understudy/protocol/epoch'
 import { threshold } from '@understudy/protocol/rules'
@@ -272,6 +273,7 @@ export function createChain(app: string, time: Time, dice: Dice, trace: Trace): 
       return {
         ...{ chainId, pool: contracts.pool, app, epoch, schedule: below.schedule, rules },
         ...{ anchor: { height, hash }, free: below.pool.free, mirrors: bondedMirrors(below, epoch) },
+        barred: barredKeys(events, settlement, end),
         settlement,
         claims: [...settlement.claims.values()],
       }
@@ -287,6 +289,8 @@ export function createChain(app: string, time: Time, dice: Dice, trace: Trace): 
         account: () => reached(() => ({ balance: 10_000_000_000n, nonce: 0n })),
         nonce: (address) => reached(() => nonces.get(createAddress(address).hash160) ?? 0n),
         callReadOnly: unused,
+        contractSource: unused,
+        feeEstimate: unused,
         mapEntry: unused,
         contractEvents: unused,
         transaction: (txid) => reached(() => transactions.get(txid)),
