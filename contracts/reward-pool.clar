@@ -716,8 +716,8 @@
   )
 )
 
-;; Gives an attester's bond back once its last listed epoch is final: neither the newest rules nor those of the epoch that runs list the
-;; key, nor those of the last one, unless its window and challenge are over.
+;; Gives an attester's bond back once its last listed epoch is final: neither the newest rules, unless they are over, nor those of the epoch
+;; that runs list the key, nor those of the last one, unless its window and challenge are over.
 (define-public (withdraw-attester (app (buff 32)) (key (buff 33)))
   (let (
       (row (unwrap! (map-get? attesters { app: app, key: key }) ERR_NOT_BONDED))
@@ -742,7 +742,11 @@
     (asserts! (is-eq contract-caller owner) ERR_NOT_OWNER)
     (asserts!
       (and
-        (is-none (index-of? (get keys (get terms newest)) key))
+        ;; Rules that were ended list nobody from their end on, whether or not others follow.
+        (or
+          (is-none (index-of? (get keys (get terms newest)) key))
+          (match (get until newest) until (>= epoch until) false)
+        )
         (match (contract-call? .attester-quorum rules-at app epoch)
           current (is-none (index-of? (get keys (get terms current)) key))
           true

@@ -56,7 +56,7 @@ export const accounts = {
 export const sourceOf = (name: string): string =>
   readFileSync(new URL(`../../contracts/${name}.clar`, import.meta.url), 'utf8')
 
-const sources = Object.fromEntries(
+const sources: Record<string, string> = Object.fromEntries(
   contractNames.map((name) => [name, deployedSource(sourceOf(name), chainId)]),
 )
 
@@ -67,6 +67,16 @@ const sbtcSource = readFileSync(
   new URL('../../local/devnet/contracts/sbtc-token.clar', import.meta.url),
   'utf8',
 )
+
+/** What is deployed, on which chain. `tests/mutation` breaks the one and keeps the other warm. */
+export const stage = {
+  sources,
+  async begin() {
+    const simnet = await getSDK()
+    await simnet.initEmptySession({ enabled: false })
+    return simnet
+  },
+}
 
 /** A principal of mainnet, to which a transfer on this chain would succeed and help nobody. */
 export const foreigner = privateKeyToAddress('01'.repeat(33), 'mainnet')
@@ -157,8 +167,7 @@ export interface Answer {
 
 /** A fresh simnet with the three contracts at Clarity 6. Tests share it, each with an app of its own. */
 export async function openNetwork() {
-  const simnet = await getSDK()
-  await simnet.initEmptySession({ enabled: false })
+  const simnet = await stage.begin()
   simnet.setEpoch('4.0')
   deploy(sbtcName, sbtcSource, signers)
   for (const name of contractNames) deploy(name)
@@ -176,7 +185,7 @@ export async function openNetwork() {
   /** Deploys a contract of ours, or other source under its name, unversioned: at Clarity 6 in epoch 4.0. */
   function deploy(name: string, source = sources[name]!, sender = deployer): void {
     const { result } = simnet.deployContract(name, source, null, sender)
-    if (result.type !== ClarityType.BoolTrue) throw new Error(`${name}: ${cvToString(result)}`)
+    if (result.type !== ClarityType.BoolTrue) throw new Error(`deploy ${name}: ${cvToString(result)}`)
   }
 
   /** Sends a call. Where it succeeds, its post-conditions in deny mode are checked against what moved. */

@@ -3,9 +3,11 @@ import {
   makeContractCall,
   makeContractDeploy,
   makeSTXTokenTransfer,
+  makeUnsignedContractDeploy,
   PostConditionMode,
   privateKeyToAddress,
   type StacksTransactionWire,
+  serializePayload,
 } from '@stacks/transactions'
 import type { ContractCall } from './calls.ts'
 import { ChainError, type StacksClient, type Transaction } from './client.ts'
@@ -26,6 +28,9 @@ export interface SignedTransaction {
   readonly txid: string
   readonly hex: string
 }
+
+/** The generator of secp256k1. */
+const anyPublicKey = '0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798'
 
 /** Mainnet has chain id 1; every other chain uses testnet's addresses and version. */
 function networkOf(chainId: number): StacksNetwork {
@@ -82,6 +87,18 @@ export async function deployContract(
       ...spending(signing),
     }),
   )
+}
+
+/** The payload of such a deployment, hex: what a node estimates a fee by. */
+export async function deploymentPayload(name: string, source: string, chainId: number): Promise<string> {
+  const transaction = await makeUnsignedContractDeploy({
+    contractName: name,
+    codeBody: source,
+    clarityVersion: undefined,
+    // Nothing of it is in the payload; a transaction must have them.
+    ...{ publicKey: anyPublicKey, nonce: 0, fee: 0, network: networkOf(chainId) },
+  })
+  return serializePayload(transaction.payload)
 }
 
 /** Sends `amount` µSTX. `memo`: up to 34 bytes. */
