@@ -24,7 +24,7 @@ const HELP = `understudy-devnet: a local Stacks chain. Simnet-backed, not consen
 
 /** Simnet's clock starts here on every devnet, so that a journal replays to the same state on any day. */
 const GENESIS_TIME = Date.UTC(2026, 0, 1)
-const GENESIS: Entry = { type: 'genesis', simnet: '3.21.0', time: GENESIS_TIME }
+const GENESIS: Entry = { type: 'genesis', simnet: '3.21.0, sbtc-token', time: GENESIS_TIME }
 
 const options = z.object({
   port: z.coerce.number().int().min(0).max(65_535).default(3999),
