@@ -1,7 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import type { StacksClient } from './client.ts'
-import { contractNames } from './contracts.ts'
+import { contractNames, deployedSource } from './contracts.ts'
 import {
   confirmed,
   deployContract,
@@ -37,7 +37,7 @@ export async function planDeployment(
 ): Promise<PlannedContract[]> {
   return Promise.all(
     contractNames.map(async (name) => {
-      const source = sources[name]
+      const source = deployedSource(sources[name], target.chainId)
       const code = utf8ToBytes(source)
       const there = target.deployer && (await client.contractSource(`${target.deployer}.${name}`))
       const state = there === undefined ? 'missing' : there === source ? 'deployed' : 'different'
