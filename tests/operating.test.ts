@@ -107,7 +107,7 @@ describe('docs/operating.md, with the packed packages', () => {
   }, async () => {
     const blocks = commands()
     const { code, said, began } = await shell(blocks, 450_000)
-    expect(code, said.slice(-2).join('\n')).toBe(0)
+    expect(code, `${blocks[said.length - 1]}: ${said.at(-1)}`).toBe(0)
 
     const blockOf = (command: string) => {
       const at = blocks.findIndex((block) => block.includes(command))
