@@ -17,7 +17,7 @@ let network: Network
 afterAll(async () => {
   await network?.stop()
   rmSync(folder, { recursive: true, force: true })
-}, 60_000)
+}, 120_000)
 
 /** The commands of docs/operating.md, block by block: a fence that says only `sh` is run. */
 function commands(): string[] {
@@ -35,7 +35,7 @@ interface Ran {
 
 /** Runs blocks in one shell, as somebody would who types them one after another; the first that fails ends it. */
 function shell(blocks: readonly string[], timeoutMs: number): Promise<Ran> {
-  const script = blocks.map((block, at) => `echo '@@ ${at}'\n${block}`).join('\n')
+  const script = blocks.map((block, at) => `printf '\\n@@ ${at}\\n'\n${block}`).join('\n')
   const said: string[] = []
   const began: number[] = []
   return new Promise((resolve, reject) => {
