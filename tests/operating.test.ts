@@ -138,8 +138,8 @@ async function firstPassed(registration: string): Promise<number> {
       const database = `understudy_${name.replace('-', '_')}`
       const pool = connect(`postgres://postgres:${password}@127.0.0.1:${postgres}/${database}`)
       try {
-        const query = `select (extract(epoch from min(at)) * 1000)::float8 as ms from observations
-          where mirror = $1 and outcome = 'passed'`
+        const query =
+          "select min(at)::float8 as ms from observations where mirror = $1 and outcome = 'passed'"
         const { rows } = await pool.query<{ ms: number | null }>(query, [mirror])
         return rows[0]?.ms ?? Number.POSITIVE_INFINITY
       } finally {
