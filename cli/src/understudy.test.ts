@@ -55,6 +55,7 @@ describe('usage', () => {
     [['mirror', 'rewards', '--help'], '--wait'],
     [['app', 'rules', 'change', '--help'], '--from'],
     [['node', '--help'], 'environment'],
+    [['node', '--help'], '--state-only'],
   ])('%j explains itself', async (args, word) => {
     const { code, out } = await run(args)
     expect(code).toBe(0)
@@ -64,6 +65,7 @@ describe('usage', () => {
   test.each([
     [['frobnicate'], 'Unknown command frobnicate'],
     [['fund', '--app', app], 'Missing required argument: --amount'],
+    [['attester', '--state-only'], 'unknown option --state-only'],
     [['activate'], 'no app is named'],
     [['fund', '--app', app, '--amount', '1stx', '--amout', '2'], 'unknown option --amout'],
     [['fund', '--app', app, '--amount', 'lots'], '--amount: lots is not an amount'],

@@ -358,6 +358,7 @@ async function build(options: NetworkOptions, ground: Ground): Promise<Network> 
         NAME: mirror.name,
         GEOHASH: encodeGeohash(place, 5),
         COUNTRY: place.country,
+        UPDATE_SPREAD_SECONDS: '1',
       },
     })
   }
