@@ -101,8 +101,8 @@ function reportOutcomes(app: App, at: number, one: SettlementMessage, other: Set
 }
 
 const banned = (app: App, at: number) =>
-  network.read(contracts.pool, 'is-banned', [Cl.bufferFromHex(app.id), Cl.bufferFromHex(keyOf(at))]).type ===
-  'true'
+  network.read(contracts.quorum, 'is-banned', [Cl.bufferFromHex(app.id), Cl.bufferFromHex(keyOf(at))])
+    .type === 'true'
 const settlementOf = (app: App, epoch = 0) =>
   cvToString(network.read(contracts.pool, 'get-settlement', [Cl.bufferFromHex(app.id), Cl.uint(epoch)]))
 

@@ -276,7 +276,7 @@ describe('settle', () => {
     expect(outcome([null, b, null])).toBe('ERR_QUORUM')
     expect(outcome([b, a])).toBe('ERR_SIGNATURES')
     expect(outcome([a, a, a])).toBe('ERR_SIGNATURES')
-    expect(outcome([a, b.slice(0, 128)])).toBe('ERR_SIGNATURES')
+    expect(outcome([a, b.slice(0, 126)])).toBe('ERR_SIGNATURES')
     expect(outcome([flipped, b])).toBe('ERR_SIGNATURES')
     expect(outcome([a, b, `${'00'.repeat(64)}00`])).toBe('ERR_SIGNATURES')
     expect(outcome([a, b, c, a])).toBe('ERR_SIGNATURES')

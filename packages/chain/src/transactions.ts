@@ -11,7 +11,7 @@ import {
 } from '@stacks/transactions'
 import type { ContractCall } from './calls.ts'
 import { ChainError, type StacksClient, type Transaction } from './client.ts'
-import { splitContract } from './contracts.ts'
+import { deployedSource, splitContract } from './contracts.ts'
 
 /** What a signature needs beside the transaction itself. */
 export interface Signing {
@@ -71,7 +71,7 @@ export async function signCall(call: ContractCall, signing: Signing): Promise<Si
   )
 }
 
-/** Deploys Clarity source under the chain's newest Clarity version: the payload names none. */
+/** Deploys `deployedSource` of Clarity source under the chain's newest Clarity version: the payload names none. */
 export async function deployContract(
   name: string,
   source: string,
@@ -80,7 +80,7 @@ export async function deployContract(
   return signed(
     await makeContractDeploy({
       contractName: name,
-      codeBody: source,
+      codeBody: deployedSource(source, signing.chainId),
       // stacks.js fills in a version unless it is given as undefined, and epoch 4.1 refuses versioned deploys.
       clarityVersion: undefined,
       postConditionMode: PostConditionMode.Deny,
