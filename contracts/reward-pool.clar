@@ -867,9 +867,10 @@
           count: (get count settlement),
           left: left,
           claimed: claimed,
-          due: (list),
         }))
         (amount (- left (get left done)))
+        ;; Bit i: leaf 128 range + i is paid now.
+        (paid (bit-xor claimed (get claimed done)))
         (log (get-log app))
         (event {
           topic: "range-claimed",
@@ -881,17 +882,18 @@
           round: (get round settlement),
           amount: amount,
           range: range,
-          ;; Bit i: leaf 128 range + i was paid now.
-          paid: (bit-xor claimed (get claimed done)),
+          paid: paid,
           leaves: leaves,
         })
       )
       (asserts! (> amount u0) ERR_CLAIMED)
       (try! (if (get sbtc pool)
         (as-contract? ((with-ft SBTC "sbtc-token" amount))
-          (try! (contract-call? SBTC transfer-many (get due done)))
+          (try! (contract-call? SBTC transfer-many
+            (get due (fold collect leaves { bits: paid, due: (list) }))
+          ))
         )
-        (as-contract? ((with-stx amount)) (try! (fold send (get due done) (ok u0))))
+        (as-contract? ((with-stx amount)) (try! (fold send leaves (ok paid))))
       ))
       (map-set claims { app: app, epoch: epoch, round: (get round settlement), range: range }
         (get claimed done)
@@ -1270,7 +1272,6 @@
       count: uint,
       left: uint,
       claimed: uint,
-      due: (list 128 { amount: uint, sender: principal, to: principal, memo: (optional (buff 34)) }),
     })
   )
   (match leaf
@@ -1294,9 +1295,6 @@
           count: (get count so-far),
           left: (- (get left so-far) amount),
           claimed: (bit-or (get claimed so-far) bit),
-          due: (unwrap! (as-max-len? (append (get due so-far)
-            { amount: amount, sender: current-contract, to: recipient, memo: none }
-          ) u128) so-far),
         }
         so-far
       )
@@ -1305,17 +1303,56 @@
   )
 )
 
-;; Sends one of the payments of a range, as the contract.
+;; Lists the transfer of a leaf whose bit is set, for sBTC, and clears the bit. Apart from `choose`, because a long list costs wherever it
+;; is named.
+(define-private (collect
+    (leaf (optional { index: uint, mirror: uint, recipient: principal, amount: uint }))
+    (so-far {
+      bits: uint,
+      due: (list 128 { amount: uint, sender: principal, to: principal, memo: (optional (buff 34)) }),
+    })
+  )
+  (match leaf
+    next (let (
+        (bits (get bits so-far))
+        (bit (bit-of (get index next)))
+      )
+      (if (is-set bits bit)
+        {
+          bits: (bit-xor bits bit),
+          due: (unwrap! (as-max-len? (append (get due so-far) {
+            amount: (get amount next),
+            sender: current-contract,
+            to: (get recipient next),
+            memo: none,
+          }) u128) so-far),
+        }
+        so-far
+      )
+    )
+    so-far
+  )
+)
+
+;; Pays a leaf whose bit is set, in STX and as the contract, and clears the bit.
 (define-private (send
-    (payment { amount: uint, sender: principal, to: principal, memo: (optional (buff 34)) })
+    (leaf (optional { index: uint, mirror: uint, recipient: principal, amount: uint }))
     (so-far (response uint uint))
   )
-  (match so-far
-    sent (begin
-      (try! (stx-transfer? (get amount payment) (get sender payment) (get to payment)))
-      (ok (+ sent u1))
+  (match leaf
+    next (match so-far
+      bits (let ((bit (bit-of (get index next))))
+        (if (is-set bits bit)
+          (begin
+            (try! (stx-transfer? (get amount next) current-contract (get recipient next)))
+            (ok (bit-xor bits bit))
+          )
+          so-far
+        )
+      )
+      failed so-far
     )
-    failed (err failed)
+    so-far
   )
 )
 

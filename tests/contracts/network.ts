@@ -52,11 +52,12 @@ export const accounts = {
   host: 'ST248VEYQK67SZ06MZ0NMZ776TP42YC8AXJHJEB7W',
 } as const
 
+/** The source of a contract of ours, as it is written. */
+export const sourceOf = (name: string): string =>
+  readFileSync(new URL(`../../contracts/${name}.clar`, import.meta.url), 'utf8')
+
 const sources: Record<string, string> = Object.fromEntries(
-  contractNames.map((name) => [
-    name,
-    deployedSource(readFileSync(new URL(`../../contracts/${name}.clar`, import.meta.url), 'utf8'), chainId),
-  ]),
+  contractNames.map((name) => [name, deployedSource(sourceOf(name), chainId)]),
 )
 
 /** What is deployed, on which chain. `tests/mutation` breaks the one and keeps the other warm. */

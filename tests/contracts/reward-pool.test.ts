@@ -427,7 +427,7 @@ describe('claim', () => {
 })
 
 describe('money', () => {
-  it('is conserved by any order of deposits, settlements and claims', () => {
+  it('is conserved by any order of deposits, settlements and claims', { timeout: 240_000 }, () => {
     const amount = fc.bigInt(1n, 60_000_000n)
     const step = fc.oneof(
       fc.record({ do: fc.constant('fund' as const), amount }),
