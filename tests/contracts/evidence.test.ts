@@ -187,6 +187,50 @@ describe('two commitments for one epoch', () => {
   })
 })
 
+describe('a ban', () => {
+  it('holds however many keys of the app were banned since', { timeout: 120_000 }, () => {
+    const many = attestersOf(19)
+    const app = network.openApp({ keys: many.map(({ key }) => key), faults: 0 })
+    network.deposit(app, budget)
+    network.mineTo(app.end(0))
+    const expel = (secret: Uint8Array, key: string, epoch: number, version: number) => {
+      const pair = ['01', '02'].map((byte) => {
+        const said = { pool: contracts.pool, app: app.id, epoch, root: byte.repeat(32), count: 3 }
+        return { ...said, signature: signHash(commitmentHash(said, chainId), secret) }
+      })
+      const whom = { app: app.id, epoch, version, key }
+      return network.send(reportCommitments(contracts, whom, [pair[0]!, pair[1]!]), stranger).outcome
+    }
+    for (const { secret, key } of many) expect(expel(secret, key, 0, 1)).toBe('ok')
+    // All are gone, the first as well as the last; none signs any more, and none is listed again.
+    const message = network.messageOf(app, 0, payouts)
+    const all = many.map(() => true)
+    expect(network.settleWith(message, signaturesOf(message, all)).outcome).toBe('ERR_QUORUM')
+    const listing = (keys: readonly string[]) =>
+      network.send(
+        changeRules(contracts, { app: app.id, from: 5, terms: { ...terms, keys, faults: 0 } }),
+        maintainer,
+      ).outcome
+    for (const { key } of many) expect(listing([key])).toBe('ERR_BANNED')
+    const fresh = attestersOf(20).filter(({ key }) => many.every((old) => old.key !== key))
+    expect(listing(fresh.map(({ key }) => key))).toBe('ok')
+    expect(expel(fresh[0]!.secret, fresh[0]!.key, 5, 2)).toBe('ok')
+    const row = network.read(contracts.quorum, 'get-quorum', [Cl.bufferFromHex(app.id), Cl.uint(1)])
+    expect(cvToString(row)).toContain(`(banned (list ${many.map(() => 'true').join(' ')}))`)
+  })
+
+  it('reaches the rules that wait for their first epoch, and the two before', () => {
+    const app = endedApp()
+    const change = { app: app.id, from: 5, terms: { ...terms, keys: [keyOf(0)], faults: 0 } }
+    expect(network.send(changeRules(contracts, change), maintainer).outcome).toBe('ok')
+    expect(expose(app, 0).outcome).toBe('ok')
+    network.mineTo(app.end(5))
+    const message = network.messageOf(app, 5, others)
+    const signature = signHash(settlementHash(message, chainId), attesters[0]!.secret)
+    expect(network.settleWith(message, [signature]).outcome).toBe('ERR_QUORUM')
+  })
+})
+
 describe('two outcomes of the same inputs', () => {
   it('ban the key', () => {
     const app = endedApp()

@@ -213,7 +213,7 @@ export async function openNetwork() {
       }
       if (event.event === 'print_event') entries.push(entryOf(event, calls, index))
     }
-    if (!passes(call, moved, movedSbtc))
+    if (call.postConditionMode !== 'deny' || !passes(call, { moved, movedSbtc }, sender))
       throw new Error(`${call.functionName}: its post-conditions forbid ${[...moved, ...movedSbtc]}`)
     return { outcome: 'ok', value: result.value, moved, movedSbtc }
   }
@@ -370,11 +370,11 @@ function entryOf(event: SimnetEvent, call: number, index: number): SourcedEntry 
   return { source, txid, index, hex: `0x${serializeCV(value).replace(/^0x/, '')}` }
 }
 
-/** Whether deny mode lets these amounts move. */
-function passes(
-  call: ContractCall,
-  moved: ReadonlyMap<string, bigint>,
-  movedSbtc: ReadonlyMap<string, bigint>,
+/** Whether a call's post-conditions let these amounts move: in deny mode anybody's are to be named, in originator mode the sender's own. */
+export function passes(
+  call: Pick<ContractCall, 'postConditions' | 'postConditionMode'>,
+  { moved, movedSbtc }: Pick<Answer, 'moved' | 'movedSbtc'>,
+  origin: string,
 ): boolean {
   const token = `${sbtc}::sbtc-token`
   const named = { stx: new Set<string>(), sbtc: new Set<string>() }
@@ -388,10 +388,12 @@ function passes(
     if (condition.condition === 'eq') return sent === amount
     return condition.condition === 'gte' ? sent >= amount : condition.condition === 'lte' && sent <= amount
   })
+  if (call.postConditionMode === 'allow') return kept
+  const guarded = (senders: ReadonlyMap<string, bigint>) =>
+    [...senders.keys()].filter((sender) => call.postConditionMode === 'deny' || sender === origin)
   return (
-    call.postConditionMode === 'deny' &&
     kept &&
-    [...moved.keys()].every((sender) => named.stx.has(sender)) &&
-    [...movedSbtc.keys()].every((sender) => named.sbtc.has(sender))
+    guarded(moved).every((sender) => named.stx.has(sender)) &&
+    guarded(movedSbtc).every((sender) => named.sbtc.has(sender))
   )
 }

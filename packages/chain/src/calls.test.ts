@@ -1,4 +1,4 @@
-import { Cl } from '@stacks/transactions'
+import { Cl, type PostCondition } from '@stacks/transactions'
 import { describe, expect, it } from 'vitest'
 import { beginUnbond, claim, describeCall, formatStx, fund, registerMirror, settle } from './calls.ts'
 import { contractsOf, splitContract } from './contracts.ts'
@@ -21,6 +21,15 @@ describe('describeCall', () => {
     const leaf = { index: 0, mirror: 1, recipient: operator, amount: 7n }
     const [first] = describeCall(claim(contracts, { app, epoch: 0, leaf, proof: [] }))
     expect(first).toBe(`${deployer}.reward-pool sends at most 0.000007 STX.`)
+  })
+
+  it('says satoshis of the one sBTC contract as sBTC, and has no words for another token of that name', () => {
+    const deposit = { app, amount: 150_000_000n, rulesVersion: 1, minShares: 0n, asset: 'sbtc' } as const
+    const call = fund(contracts, operator, deposit)
+    expect(describeCall(call)[0]).toBe(`${operator} sends exactly 1.5 sBTC.`)
+    const [condition] = call.postConditions
+    const impostor = { ...condition, asset: `${deployer}.sbtc-token::sbtc-token` } as PostCondition
+    expect(() => describeCall({ ...call, postConditions: [impostor] })).toThrow('no words')
   })
 
   it('says so where nothing moves', () => {
