@@ -1,8 +1,7 @@
 import { type CommandDef, defineCommand, renderUsage, runCommand } from 'citty'
 import type { Io } from './command.ts'
 import { Failure, UsageFailure } from './failure.ts'
-
-export const version = '0.1.0'
+import { version } from './version.ts'
 
 /**
  * Runs a command line of these commands. Exit codes: 0 done, 1 it failed, 2 the command line is wrong or, where

@@ -1,4 +1,5 @@
 import { type ClarityValue, cvToHex, hexToCV } from '@stacks/transactions'
+import { bodyWithin } from '@understudy/protocol/body'
 import * as z from 'zod/mini'
 import { splitContract } from './contracts.ts'
 
@@ -344,21 +345,9 @@ export function createStacksClient(options: StacksClientOptions): StacksClient {
 }
 
 async function readText(response: Response, maxBytes: number): Promise<string> {
-  if (!response.body) return ''
-  const reader = response.body.getReader()
-  const decoder = new TextDecoder()
-  let size = 0
-  let text = ''
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return text + decoder.decode()
-    size += value.length
-    if (size > maxBytes) {
-      await reader.cancel()
-      throw new ChainError('too-large', `answer above ${maxBytes} bytes`, { status: response.status })
-    }
-    text += decoder.decode(value, { stream: true })
-  }
+  const body = await bodyWithin(response, maxBytes)
+  if (body) return new TextDecoder().decode(body)
+  throw new ChainError('too-large', `answer above ${maxBytes} bytes`, { status: response.status })
 }
 
 function parse<T>(path: string, text: string, schema: z.ZodMiniType<T>): T {
