@@ -62,7 +62,7 @@ const passedOn: readonly (readonly [
     'register-app',
     {
       coordinate: '(buff 256)',
-      schedule: '{ start: uint, length: uint, notice: uint, cap: uint }',
+      schedule: '{ start: uint, length: uint, notice: uint, cap: uint, sbtc: bool }',
       terms: termsType,
     },
   ],

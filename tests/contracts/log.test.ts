@@ -3,15 +3,20 @@ import {
   acceptMaintainer,
   activate,
   addBond,
+  addSignatures,
+  attesterBondHash,
   beginUnbond,
+  bondAttester,
   type ContractCall,
   changeRules,
   claim,
+  claimRange,
   endRules,
   exit,
   offerMaintainer,
   replaceNodeKey,
   replaceReleaseKey,
+  reportCommitments,
   requestExit,
   retire,
   setEndpoint,
@@ -19,8 +24,10 @@ import {
   takeBack,
   veto,
   withdraw,
+  withdrawAttester,
 } from '@understudy/chain/calls'
 import type { PrintedEntry } from '@understudy/chain/client'
+import { contractNames } from '@understudy/chain/contracts'
 import {
   type ChainEvent,
   LogError,
@@ -39,14 +46,30 @@ import {
   rulesAt,
   stateBelow,
 } from '@understudy/chain/state'
+import { commitmentHash } from '@understudy/protocol/commitment'
+import { signHash } from '@understudy/protocol/sip018'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type App, accounts, contracts, type Network, openNetwork, terms, treeOf } from './network.ts'
+import {
+  type App,
+  accounts,
+  attestersOf,
+  chainId,
+  contracts,
+  type Network,
+  openNetwork,
+  signaturesOf,
+  sourceOf,
+  terms,
+  treeOf,
+} from './network.ts'
 
 const { maintainer, operator, neighbour, stranger, funder } = accounts
 
 let network: Network
 let first: App
 let second: App
+let third: App
+let apps: readonly App[]
 let entries: readonly SourcedEntry[]
 let events: readonly ChainEvent[]
 
@@ -55,12 +78,46 @@ const tree = treeOf([
   [neighbour, 30_000_000n],
 ])
 
-/** Two apps live through everything that the contracts can record. */
+const attesters = attestersOf(4)
+/** Topics of what is signed, not printed. */
+const signed: readonly string[] = ['settlement', 'commitment', 'attester-bond']
+
+/** Attesters of the third app: one contradicts itself, one was never listed and leaves; a settlement stands without the first. */
+function accuse(): void {
+  const { id } = third
+  const bond = (at: number) => {
+    const hash = attesterBondHash(contracts, { app: id, owner: operator }, chainId)
+    const { key, secret } = attesters[at]!
+    const signed = { app: id, key, amount: 1_005n, signature: signHash(hash, secret) }
+    did(bondAttester(contracts, operator, signed), operator)
+  }
+  const listed = terms.keys.map((key) => attesters.findIndex((attester) => attester.key === key))
+  const outsider = [0, 1, 2, 3].find((at) => !listed.includes(at))!
+  bond(listed[0]!)
+  bond(listed[1]!)
+  bond(outsider)
+  did(withdrawAttester(contracts, { app: id, key: attesters[outsider]!.key, amount: 1_005n }), operator)
+  const message = network.messageOf(third, 0, tree)
+  network.settleWith(message)
+  did(addSignatures(contracts, { app: id, epoch: 0 }, signaturesOf(message, [false, false, true])), stranger)
+  const { key, secret } = attesters[listed[0]!]!
+  const say = (root: string) => {
+    const hash = commitmentHash({ pool: contracts.pool, app: id, epoch: 0, root, count: 1 }, chainId)
+    return { root, count: 1, signature: signHash(hash, secret) }
+  }
+  const pair = [say('01'.repeat(32)), say('02'.repeat(32))] as const
+  did(reportCommitments(contracts, { app: id, epoch: 0, version: 1, key }, pair, 1_005n), stranger)
+}
+
+/** Three apps live through everything that the contracts can record. */
 beforeAll(async () => {
   network = await openNetwork()
   first = network.openApp()
   second = network.openApp({ levels: ['country', 'network'], keys: terms.keys.slice(0, 1), faults: 0 })
+  third = network.openApp()
+  apps = [first, second, third]
   network.deposit(first, 80_000_000n)
+  network.deposit(third, 80_000_000n)
   network.deposit(second, 7n)
   network.bondMirror(first)
   network.bondMirror(first, { bond: terms.minBond * 3n, nodeKey: '44'.repeat(32) }, neighbour)
@@ -83,6 +140,7 @@ beforeAll(async () => {
   did(replaceNodeKey(contracts, { app: id, mirror: 1, nodeKey: '55'.repeat(32) }), operator)
   did(requestExit(contracts, { app: id, shares: 10_000_000n }), funder)
   network.mineTo(first.end(0))
+  accuse()
   network.settleWith(network.messageOf(first, 0, treeOf([[operator, 1n]])))
   network.deposit(first, 1_000_000n, operator, 2)
   network.deposit(first, 2_000_000n, operator, 2)
@@ -93,6 +151,7 @@ beforeAll(async () => {
   network.mineTo(network.burnHeight + terms.challenge)
   did(activate(contracts, { app: id, funder: operator }), stranger)
   did(takeBack(contracts, { app: id, amount: 3_000_000n }), neighbour)
+  did(claimRange(contracts, { app: third.id, epoch: 0, leaves: tree.leaves, start: 0 }), stranger)
   const payout = { app: id, epoch: 0, leaf: tree.leaves[1]!, proof: tree.proof(1) }
   did(claim(contracts, payout), stranger)
   did(addBond(contracts, neighbour, { app: id, mirror: 2, amount: 9n }), neighbour)
@@ -141,9 +200,16 @@ describe('the log', () => {
   })
 
   it('ends where the contracts say that it does', () => {
-    for (const app of [first, second])
+    for (const app of apps)
       for (const source of ['quorum', 'registry', 'pool'] as const)
         expect(() => verifyComplete(events, source, app.id, readLog(contracts[source], app))).not.toThrow()
+  })
+
+  it('has every kind of event that the contracts print', () => {
+    const printed = contractNames.flatMap((name) => [...sourceOf(name).matchAll(/topic: "([^"]+)",\n/g)])
+    const topics = printed.map(([, topic]) => topic).filter((topic) => !signed.includes(topic!))
+    expect(topics.length).toBeGreaterThan(25)
+    expect(new Set(events.map(({ topic }) => topic))).toEqual(new Set(topics))
   })
 
   it('does not pass with any one event left out', () => {
@@ -151,7 +217,7 @@ describe('the log', () => {
       const rest = entries.filter((_, at) => at !== left)
       const noticed = reasonOf(() => {
         const served = verifyLog(rest)
-        for (const app of [first, second])
+        for (const app of apps)
           verifyComplete(served, omitted.source, app.id, readLog(contracts[omitted.source], app))
       })
       expect(noticed).toBe('missing')
@@ -182,7 +248,7 @@ describe('the projected state', () => {
     value === null ? Cl.none() : Cl.some(Cl.uint(value))
 
   it('has the apps and rules that the quorum has', () => {
-    for (const app of [first, second]) {
+    for (const app of apps) {
       const { coordinate, maintainer: keeper, schedule, asset, rules, releaseKeys, offeredTo } = appOf(app)
       expect({ coordinate, schedule }).toEqual({ coordinate: app.coordinate, schedule: app.schedule })
       const [newest, before, earlier] = [...rules.map(({ from }) => from).reverse(), 0, 0]
@@ -240,7 +306,7 @@ describe('the projected state', () => {
   })
 
   it('has the mirrors and bonds that the registry has, in every epoch', () => {
-    for (const app of [first, second]) {
+    for (const app of apps) {
       const { mirrors } = appOf(app)
       expect(network.read(contracts.registry, 'mirror-count', [hex(app.id)])).toEqual(Cl.uint(mirrors.size))
       for (const mirror of mirrors.values()) {
@@ -275,7 +341,7 @@ describe('the projected state', () => {
   })
 
   it('has the money, settlements and claims that the pool has', () => {
-    for (const app of [first, second]) {
+    for (const app of apps) {
       const { pool, shares, parked, exits, settlements } = appOf(app)
       const { 'final-burn': finalBurn, 'final-height': finalHeight, ...account } = network.poolOf(app)
       expect(account).toEqual({ ...pool, generation: BigInt(pool.generation) })
@@ -340,12 +406,26 @@ describe('the projected state', () => {
     expect(appOf(first).pool).toMatchObject({ paid: 30_000_000n, parked: 4_000_000n, common: 20_000_000n })
   })
 
+  it('has the attesters’ bonds and the bans that the contracts have', () => {
+    for (const app of apps) {
+      const { attesters: bonded, banned } = appOf(app)
+      for (const { key } of attesters) {
+        const by = [hex(app.id), hex(key)]
+        const bond = bonded.get(key)
+        const row = bond && Cl.tuple({ owner: Cl.principal(bond.owner), amount: Cl.uint(bond.amount) })
+        expect(network.read(contracts.pool, 'get-attester', by)).toEqual(row ? Cl.some(row) : Cl.none())
+        expect(network.read(contracts.quorum, 'is-banned', by)).toEqual(Cl.bool(banned.has(key)))
+      }
+    }
+    expect([appOf(third).attesters.size, appOf(third).banned.size]).toEqual([1, 1])
+  })
+
   it('adds up to the balances that the contracts hold', () => {
     const apps = [...projectChain(verifyLog(network.entries)).apps.values()]
     const bonds = apps.flatMap(({ mirrors }) => [...mirrors.values()]).filter(({ withdrawn }) => !withdrawn)
     expect(network.balance(contracts.registry)).toBe(bonds.reduce((sum, { bond }) => sum + bond, 0n))
     expect(network.balance(contracts.pool)).toBe(
-      apps.reduce((sum, { pool }) => sum + pool.free + pool.parked + pool.owed, 0n),
+      apps.reduce((sum, { pool }) => sum + pool.free + pool.parked + pool.owed + pool.bonded, 0n),
     )
   })
 
@@ -437,7 +517,8 @@ describe('the log reader', () => {
   it('keeps what it read when an answer has a hole', async () => {
     const pages = new Pages()
     const reader = createLogReader(pages, contracts)
-    pages.entries = entries.filter((_, at) => at !== 5)
+    const followed = entries.findIndex(({ source }) => source === 'pool')
+    pages.entries = entries.filter((_, at) => at !== followed)
     await expect(reader.read()).rejects.toMatchObject({ reason: 'missing' })
     pages.entries = entries
     expect(await reader.read()).toEqual(events)

@@ -1,5 +1,6 @@
 import { Cl, ClarityType, cvToString } from '@stacks/transactions'
 import * as calls from '@understudy/chain/calls'
+import type { Asset } from '@understudy/chain/contracts'
 import { verifyLog } from '@understudy/chain/log'
 import { type ChainApp, projectChain, rulesAt } from '@understudy/chain/state'
 import { commitmentHash } from '@understudy/protocol/commitment'
@@ -17,6 +18,7 @@ import {
   foreigner,
   type Network,
   openNetwork,
+  sbtc,
   type Tree,
   terms,
   treeOf,
@@ -119,7 +121,13 @@ const command = fc.oneof(
   {
     weight: 2,
     arbitrary: does('changeRules', {
-      ...{ who, asMaintainer: fc.boolean(), ahead: fc.integer({ min: 2, max: 6 }), first: fc.nat(6) },
+      ...{
+        who,
+        asMaintainer: fc.boolean(),
+        ahead: fc.integer({ min: 2, max: 6 }),
+        first: fc.nat(6),
+        evenBanned: rarely(5),
+      },
     }),
   },
   { weight: 1, arbitrary: does('endRules', { who, asMaintainer: fc.boolean() }) },
@@ -153,21 +161,44 @@ const tally = new Map<string, { calls: number; ok: number }>()
 
 /** An app as it is and as it should be. */
 class Play {
+  readonly asset: Asset
   readonly app: App
   readonly should: model.Model
   readonly trees = new Map<string, Tree>()
-  readonly held = { pool: network.balance(contracts.pool), registry: network.balance(contracts.registry) }
-  /** What each party had before. */
-  readonly had = parties.map((party) => network.balance(party))
+  /** What the contracts and each party had before. */
+  readonly held: { readonly pool: bigint; readonly registry: bigint }
+  readonly had: readonly bigint[]
   readonly firstEntry = network.entries.length
   done = 0
 
-  constructor() {
-    this.app = network.openApp({
-      ...{ budget, fee: 0n, minBond: setting.minBond, domainBond: setting.minBond },
-      ...{ claimPeriod: setting.claimPeriod, keys: setting.keys.map((at) => attesters[at]!.key) },
-    })
+  constructor(asset: Asset) {
+    this.asset = asset
+    this.app = network.openApp(
+      {
+        ...{ budget, fee: 0n, minBond: setting.minBond, domainBond: setting.minBond },
+        ...{ claimPeriod: setting.claimPeriod, keys: setting.keys.map((at) => attesters[at]!.key) },
+      },
+      asset,
+    )
     this.should = model.newModel({ ...this.app.schedule, ...setting }, 0)
+    this.held = { pool: this.balance(contracts.pool), registry: this.balance(contracts.registry) }
+    this.had = parties.map((party) => this.balance(party))
+  }
+
+  /** In the app's asset. */
+  balance(of: string): bigint {
+    return this.asset === 'sbtc' ? network.sbtcBalance(of) : network.balance(of)
+  }
+
+  /** A transfer to the pool that none of its functions knows of. */
+  donate(amount: bigint, from: string): void {
+    if (this.asset === 'stx') {
+      network.simnet.transferSTX(amount, contracts.pool, from)
+      return
+    }
+    const args = [Cl.uint(amount), Cl.principal(from), Cl.principal(contracts.pool), Cl.none()]
+    const { result } = network.simnet.callPublicFn(sbtc, 'transfer', args, from)
+    expect(result.type).toBe(ClarityType.ResponseOk)
   }
 
   get now(): model.Now {
@@ -186,7 +217,7 @@ class Play {
   run(step: Command): void {
     const before = this.standing()
     if (step.do === 'donate') {
-      network.simnet.transferSTX(step.money, contracts.pool, parties[step.who]!)
+      this.donate(step.money, parties[step.who]!)
       this.should.donated += step.money
       this.should.gifts.set(step.who, (this.should.gifts.get(step.who) ?? 0n) + step.money)
       this.check(step, 'ok', before)
@@ -227,7 +258,7 @@ class Play {
     readonly call: calls.ContractCall
     readonly sender: number
   } {
-    const { app, should, now } = this
+    const { app, asset, should, now } = this
     const id = app.id
     const as = (expected: string, call: calls.ContractCall, sender: number) => ({ expected, call, sender })
     const speaker = (s: { readonly who: number; readonly asMaintainer: boolean }) =>
@@ -239,7 +270,13 @@ class Play {
         const { amount, least: minShares } = deposit
         return as(
           model.fund(should, now, step.who, deposit),
-          calls.fund(contracts, parties[step.who]!, { app: id, amount, rulesVersion: version, minShares }),
+          calls.fund(contracts, parties[step.who]!, {
+            app: id,
+            asset,
+            amount,
+            rulesVersion: version,
+            minShares,
+          }),
           step.who,
         )
       }
@@ -249,7 +286,7 @@ class Play {
       }
       case 'takeBack': {
         const amount = should.waiting.get(step.who)?.amount ?? 1n
-        const call = calls.takeBack(contracts, { app: id, amount })
+        const call = calls.takeBack(contracts, { app: id, asset, amount })
         return as(model.takeBack(should, step.who), call, step.who)
       }
       case 'requestExit': {
@@ -258,7 +295,11 @@ class Play {
         return as(model.requestExit(should, now, step.who, shares), call, step.who)
       }
       case 'exit':
-        return as(model.exit(should, now, step.who), calls.exit(contracts, { app: id, least: 0n }), step.who)
+        return as(
+          model.exit(should, now, step.who),
+          calls.exit(contracts, { app: id, asset, least: 0n }),
+          step.who,
+        )
       case 'settle': {
         const epoch = this.ended(step.back)
         const before = should.epochs.get(epoch)
@@ -304,7 +345,7 @@ class Play {
         const signedFor = step.forOther ? (step.who + 1) % parties.length : step.who
         const { key, secret } = attesters[at]!
         const hash = calls.attesterBondHash(contracts, { app: id, owner: parties[signedFor]! }, chainId)
-        const bond = { app: id, key, amount: step.stake, signature: signHash(hash, secret) }
+        const bond = { app: id, asset, key, amount: step.stake, signature: signHash(hash, secret) }
         return as(
           model.bondAttester(should, step.who, at, step.stake, signedFor),
           calls.bondAttester(contracts, parties[step.who]!, bond),
@@ -314,7 +355,7 @@ class Play {
       case 'withdrawAttester': {
         const held = should.attesters.get(step.key)
         const sender = step.asOwner ? (held?.owner ?? step.who) : step.who
-        const bond = { app: id, key: attesters[step.key]!.key, amount: held?.amount ?? 1n }
+        const bond = { app: id, asset, key: attesters[step.key]!.key, amount: held?.amount ?? 1n }
         return as(
           model.withdrawAttester(should, now, sender, step.key),
           calls.withdrawAttester(contracts, bond),
@@ -325,14 +366,14 @@ class Play {
         const epoch = this.ended(step.back)
         const { tree, at } = this.payable(epoch, step.leaf)
         const leaf = tree.leaves[at]!
-        const call = calls.claim(contracts, { app: id, epoch, leaf, proof: tree.proof(at) })
+        const call = calls.claim(contracts, { app: id, asset, epoch, leaf, proof: tree.proof(at) })
         return as(model.claim(should, now, epoch, at), call, step.who)
       }
       case 'claimRange': {
         const epoch = this.ended(step.back)
         const { tree } = this.payable(epoch, 0)
         const start = step.second && tree.leaves.length > 128 ? 128 : 0
-        const call = calls.claimRange(contracts, { app: id, epoch, leaves: tree.leaves, start })
+        const call = calls.claimRange(contracts, { app: id, asset, epoch, leaves: tree.leaves, start })
         return as(model.claimRange(should, now, epoch, start), call, step.who)
       }
       case 'sweep': {
@@ -341,12 +382,17 @@ class Play {
         return as(model.sweep(should, now, epoch), call, step.who)
       }
       case 'register': {
-        const bonded = { app: id, nodeKey: `0${step.nodeKey}`.repeat(32), endpoint: 'https://m.example' }
+        const bonded = {
+          app: id,
+          asset,
+          nodeKey: `0${step.nodeKey}`.repeat(32),
+          endpoint: 'https://m.example',
+        }
         const call = calls.registerMirror(contracts, parties[step.who]!, { ...bonded, bond: step.bond })
         return as(model.register(should, now, step.who, step.nodeKey, step.bond), call, step.who)
       }
       case 'addBond': {
-        const added = { app: id, mirror: step.mirror, amount: step.money }
+        const added = { app: id, asset, mirror: step.mirror, amount: step.money }
         const call = calls.addBond(contracts, parties[step.who]!, added)
         return as(model.addBond(should, now, step.who, step.mirror, step.money), call, step.who)
       }
@@ -365,12 +411,12 @@ class Play {
       }
       case 'withdraw': {
         const bond = should.mirrors[step.mirror - 1]?.bond ?? 0n
-        const call = calls.withdraw(contracts, { app: id, mirror: step.mirror, bond })
+        const call = calls.withdraw(contracts, { app: id, asset, mirror: step.mirror, bond })
         return as(model.withdraw(should, now, step.who, step.mirror), call, step.who)
       }
       case 'changeRules': {
         const from = Math.max(0, model.runs(should.setting, now.burn) + 1) + step.ahead
-        const keys = this.threeFrom(step.first)
+        const keys = this.threeFrom(step.first, step.evenBanned)
         const listed = keys.map((at) => attesters[at]!.key)
         const call = calls.changeRules(contracts, { app: id, from, terms: { ...app.terms, keys: listed } })
         return as(model.changeRules(should, now, speaker(step), from, keys), call, speaker(step))
@@ -399,7 +445,7 @@ class Play {
     const key = should.banned.size > 3 ? [...should.banned][0]! : chosen
     const { secret } = attesters[step.forged ? (key + 1) % attesters.length : key]!
     const roots = ['01', step.same ? '01' : '02'].map((byte) => byte.repeat(32))
-    const accused = { app: app.id, epoch, version, key: attesters[key]!.key }
+    const accused = { app: app.id, asset: this.asset, epoch, version, key: attesters[key]!.key }
     const bond = should.attesters.get(key)?.amount ?? 0n
     const call = step.outcomes
       ? calls.reportSettlements(
@@ -436,9 +482,9 @@ class Play {
     return { tree, at: leaf % tree.leaves.length }
   }
 
-  /** Three attesters that are not banned, in the order of their keys. */
-  threeFrom(first: number): number[] {
-    const fit = attesters.map((_, at) => at).filter((at) => !this.should.banned.has(at))
+  /** Three attesters, not banned unless told otherwise, in the order of their keys. */
+  threeFrom(first: number, evenBanned: boolean): number[] {
+    const fit = attesters.map((_, at) => at).filter((at) => evenBanned || !this.should.banned.has(at))
     return [0, 1, 2].map((i) => fit[(first + i) % fit.length]!).sort((a, b) => a - b)
   }
 
@@ -469,9 +515,9 @@ class Play {
     const chain = network.poolOf(this.app)
     expect(chain).toMatchObject(account)
     // 1: the contracts hold what they say, to the unit, and what was donated besides.
-    const pool = network.balance(contracts.pool) - this.held.pool
+    const pool = this.balance(contracts.pool) - this.held.pool
     expect(pool).toBe(free! + parked! + owed! + bonded! + should.donated)
-    expect(network.balance(contracts.registry) - this.held.registry).toBe(model.bonds(should))
+    expect(this.balance(contracts.registry) - this.held.registry).toBe(model.bonds(should))
     expect(deposited! + slashed!).toBe(free! + parked! + owed! + paid! + refunded!)
     // 2: paid <= allocated <= min(budget, cap), 7: and nothing of what is void.
     for (const settled of should.epochs.values()) {
@@ -633,13 +679,13 @@ class Play {
       network.mineTo(network.burnHeight + setting.challenge)
       this.claimAll()
     }
-    expect(network.balance(contracts.pool)).toBe(this.held.pool + should.donated)
-    expect(network.balance(contracts.registry)).toBe(this.held.registry)
+    expect(this.balance(contracts.pool)).toBe(this.held.pool + should.donated)
+    expect(this.balance(contracts.registry)).toBe(this.held.registry)
     for (const [at, party] of parties.entries()) {
       const of = (map: ReadonlyMap<number, bigint>) => map.get(at) ?? 0n
       const got = of(should.took) + of(should.earned) + of(should.unbonded) + of(should.rewarded)
       const put = of(should.gave) + of(should.bonded) + of(should.gifts)
-      expect(network.balance(party) - this.had[at]!).toBe(got - put)
+      expect(this.balance(party) - this.had[at]!).toBe(got - put)
     }
   }
 
@@ -703,10 +749,10 @@ describe('any sequence of calls by anyone', () => {
     const from = performance.now()
     const nightly = process.env['FUZZ_RUNS'] !== undefined
     fc.assert(
-      fc.property(sequence, (steps) => {
+      fc.property(fc.constantFrom('stx', 'sbtc'), sequence, (asset, steps) => {
         // Prints of finished sequences are of no more use.
         network.entries.length = 0
-        const play = new Play()
+        const play = new Play(asset)
         for (const { wait, call } of steps) {
           if (wait) play.wait(wait)
           play.run(call)

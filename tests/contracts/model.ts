@@ -518,6 +518,7 @@ export function changeRules(
   const last = model.rows.at(-1)!
   if (last.from > Math.max(0, runs(model.setting, now.burn))) return 'ERR_PENDING'
   if (from < next(model, now) + model.setting.notice || from < (last.until ?? 0)) return 'ERR_FROM'
+  if (keys.some((key) => model.banned.has(key))) return 'ERR_BANNED'
   last.until ??= from
   model.rows.push({ from, until: undefined, keys })
   return 'ok'

@@ -60,14 +60,6 @@ const sources: Record<string, string> = Object.fromEntries(
   contractNames.map((name) => [name, deployedSource(sourceOf(name), chainId)]),
 )
 
-/** What stands for sBTC, and who may mint it. */
-export const sbtc = sbtcOf(contracts.pool)
-const [signers, sbtcName] = splitContract(sbtc)
-const sbtcSource = readFileSync(
-  new URL('../../local/devnet/contracts/sbtc-token.clar', import.meta.url),
-  'utf8',
-)
-
 /** What is deployed, on which chain. `tests/mutation` breaks the one and keeps the other warm. */
 export const stage = {
   sources,
@@ -77,6 +69,14 @@ export const stage = {
     return simnet
   },
 }
+
+/** What stands for sBTC, and who may mint it. */
+export const sbtc = sbtcOf(contracts.pool)
+const [signers, sbtcName] = splitContract(sbtc)
+const sbtcSource = readFileSync(
+  new URL('../../local/devnet/contracts/sbtc-token.clar', import.meta.url),
+  'utf8',
+)
 
 /** A principal of mainnet, to which a transfer on this chain would succeed and help nobody. */
 export const foreigner = privateKeyToAddress('01'.repeat(33), 'mainnet')

@@ -10,7 +10,7 @@ import {
 } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { getSDK } from '@stacks/clarinet-sdk'
-import { contractNames } from '@understudy/chain/contracts'
+import { contractNames, sbtcToken } from '@understudy/chain/contracts'
 import { it } from 'vitest'
 import { stage } from '../contracts/network.ts'
 import { entriesOf, reaches } from './calls.ts'
@@ -98,7 +98,7 @@ async function prepare() {
       if (!['callPublicFn', 'callReadOnlyFn', 'callPrivateFn'].includes(String(name))) return value
       return (contract: string, method: string, ...rest: readonly unknown[]) => {
         const named = contract.split('.')[1]!
-        called.add(ours.includes(named) ? `${named} ${method}` : '*')
+        if (named !== sbtcToken) called.add(ours.includes(named) ? `${named} ${method}` : '*')
         return (value as (...args: readonly unknown[]) => unknown)(contract, method, ...rest)
       }
     },
@@ -143,7 +143,10 @@ async function baselineOf(
 ): Promise<Baseline> {
   const baseline: Record<string, Baseline[string]> = {}
   for (const [file, tests] of files) {
-    const kept = new URL(`${file}-${groundsOf(file).slice(0, 16)}.json`, folder)
+    const kept = new URL(
+      `${file}-${digest(textOf(file), ...Object.values(originals)).slice(0, 16)}.json`,
+      folder,
+    )
     if (existsSync(kept)) {
       baseline[file] = JSON.parse(readFileSync(kept, 'utf8')) as Baseline[string]
       continue
@@ -191,7 +194,7 @@ it('breaks the contracts', { timeout: 24 * 3_600_000 }, async () => {
   }
 
   // Little of what is random: whatever a survivor survives, it survives again.
-  process.env['FUZZ_RUNS'] = '4'
+  process.env['FUZZ_RUNS'] = '2'
   process.env['FUZZ_SEED'] = '1'
   const names = readdirSync(testFolder).filter((name) => name.endsWith('.test.ts'))
   const files = new Map<string, RecordedTest[]>()
@@ -205,7 +208,7 @@ it('breaks the contracts', { timeout: 24 * 3_600_000 }, async () => {
   const touching = (mutant: Mutant) => {
     const entries = entriesOf(reachable, mutant.contract, mutant.function)
     return ({ file, name }: RecordedTest) =>
-      baseline[file]!.touched[name]!.some((callee) => callee === '*' || entries.has(callee))
+      (baseline[file]!.touched[name] ?? ['*']).some((callee) => callee === '*' || entries.has(callee))
   }
 
   const soundAlone = new Map<RecordedTest, boolean>()
@@ -254,10 +257,14 @@ it('breaks the contracts', { timeout: 24 * 3_600_000 }, async () => {
       return file === `${mutant.contract}.test.ts` ? 0 : baseline[file]!.seconds / share(tests)
     }
     for (const tests of candidates) {
-      const failing = await firstFailing(tests)
+      // Those that do not touch the function cannot notice. What fails without them is believed where it passes by itself otherwise.
+      const failing = await firstFailing(tests.filter(isTouching))
       if (!failing) continue
       if (isRefused(failing.error)) return { id, outcome: 'invalid', digest: groundsOf() }
-      return killed(failing.test)
+      if ((await isSoundAlone(failing.test)) && (await firstFailing([failing.test])))
+        return killed(failing.test)
+      const certain = await firstFailing(tests)
+      if (certain) return killed(certain.test)
     }
     return { id, outcome: 'survived', digest: groundsOf() }
   }

@@ -12,7 +12,7 @@ import { dirname, resolve } from 'node:path'
 import { validateStacksAddress } from '@stacks/transactions'
 import { formatStx } from '@understudy/chain/calls'
 import { createStacksClient } from '@understudy/chain/client'
-import { contractNames } from '@understudy/chain/contracts'
+import { contractNames, deployedSource } from '@understudy/chain/contracts'
 import { type DeploymentOutbox, deployPlanned, planDeployment } from '@understudy/chain/deployment'
 import { addressOf } from '@understudy/chain/transactions'
 import { z } from 'zod'
@@ -106,7 +106,7 @@ export const deployContracts = (io: Io) =>
           'give the --stacks-url of that network',
         )
 
-      const plan = await planDeployment(client, readSources(), { deployer, chainId })
+      const plan = await planDeployment(client, readSources(chainId), { deployer, chainId })
       const missing = plan.filter(({ state }) => state === 'missing')
       const fees = missing.reduce((sum, { fee }) => sum + fee, 0n)
       const balance = deployer === undefined ? undefined : (await client.account(deployer)).balance
@@ -186,10 +186,11 @@ function keyOf(file: string | undefined, io: Io): string | undefined {
   return key.slice(0, 64).toLowerCase()
 }
 
-function readSources(): Parameters<typeof planDeployment>[1] {
+/** What is deployed there of the sources of this checkout: `SBTC` is the network's own. */
+function readSources(chainId: number): Parameters<typeof planDeployment>[1] {
   const folder = new URL('../../../contracts/', import.meta.url)
   const [quorum, registry, pool] = contractNames.map((name) =>
-    readFileSync(new URL(`${name}.clar`, folder), 'utf8'),
+    deployedSource(readFileSync(new URL(`${name}.clar`, folder), 'utf8'), chainId),
   )
   return { 'attester-quorum': quorum!, 'mirror-registry': registry!, 'reward-pool': pool! }
 }
