@@ -68,7 +68,7 @@ async function makeEpoch(): Promise<{ lines: string[]; facts: ChainFacts }> {
       attestations.push(read.value)
       lines.push(JSON.stringify(event))
     }
-    const header = { stx: owners[n]!, latitude: 50_110_000, longitude: 8_680_000 + n }
+    const header = { stx: owners[n]!, latitude: 50_110_000, longitude: 8_680_000 + n, seed: hex('seed') }
     const root = commitmentRoot(header, attestations)
     const message = { pool, app, epoch: 0, root, count: mirrors }
     lines.push(
