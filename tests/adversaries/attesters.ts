@@ -319,7 +319,7 @@ export const copying: Adversary = {
         if (copied.length === 0 || said.has(epoch)) return
         said.add(epoch)
         const { payee: stx, signer, secretKey } = liar.identity
-        const header = { stx, latitude: 0, longitude: 0 }
+        const header = { stx, latitude: 0, longitude: 0, seed: '00'.repeat(32) }
         const message = {
           ...{ pool: contracts.pool, app: world.app.id, epoch, count: copied.length },
           root: commitmentRoot(header, copied),

@@ -67,10 +67,15 @@ export function judge(world: World, guilt: Guilt): Verdict {
       continue
     }
     const { outcome, bundles } = verdict
-    const truth = outcomeOf({
-      ...{ rules: facts.rules, free: facts.free, mirrors: facts.mirrors },
-      bundles: withoutLies(world, bundles, liarKeys, suspected),
-    })
+    const honest = withoutLies(world, bundles, liarKeys, suspected)
+    const { rules, free, mirrors } = facts
+    const truth = outcomeOf({ rules, free, mirrors, bundles: honest })
+    // Whoever was found out leaves its share to its neighbours, as it should.
+    const out = new Set(
+      outcome.mirrors.filter((m) => suspected.has(m.mirror) && m.amount === 0n).map((m) => m.mirror),
+    )
+    const among = mirrors.filter(({ mirror }) => !out.has(mirror))
+    const fairly = out.size === 0 ? truth : outcomeOf({ rules, free, mirrors: among, bundles: honest })
     for (const { mirrors, due, extra = 0n } of suspects) {
       const of = (from: Outcome) =>
         from.mirrors.filter((m) => mirrors.includes(m.mirror)).reduce((sum, m) => sum + m.amount, 0n)
@@ -88,7 +93,7 @@ export function judge(world: World, guilt: Guilt): Verdict {
       }
       // Suspects' own shares move when they are found out: only what liars say is somebody's lie about others.
       if (liars.length === 0) continue
-      const fair = truth.mirrors.find((m) => m.mirror === mirror.mirror)!.amount
+      const fair = fairly.mirrors.find((m) => m.mirror === mirror.mirror)!.amount
       const moved = mirror.amount > fair ? mirror.amount - fair : fair - mirror.amount
       const ppm = fair === 0n ? (moved === 0n ? 0 : 1_000_000) : Number((moved * 1_000_000n) / fair)
       if (ppm >= 10_000)
@@ -136,6 +141,7 @@ function withoutLies(
           stx: attester.identity.payee,
           latitude: Math.round(attester.city.latitude * 1e6),
           longitude: Math.round(attester.city.longitude * 1e6),
+        ...{ seed: '00'.repeat(32) },
         },
         reports: world.mirrors.map((mirror) => reportOf(world, attester, mirror)),
       }),
