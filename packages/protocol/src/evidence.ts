@@ -8,7 +8,7 @@ import { check, hex32 } from './schema.ts'
 import { momentOf, seedBefore } from './seed.ts'
 
 /** Largest evidence that is read, bytes. */
-export const maxEvidenceBytes = 4_194_304
+const maxEvidenceBytes = 4_194_304
 
 const whole = z.int().check(z.minimum(0))
 const report = reportSchema.shape

@@ -3,7 +3,7 @@ import { countReport, type ProbeEvidence, writeEvidence } from '@understudy/prot
 import type { Observation } from '../observation/observation.ts'
 
 /** A report, and the observations that it counts, as they are served. */
-export interface Counted {
+interface Counted {
   readonly report: Report
   /** Whose sha256 the report names. */
   readonly text: string

@@ -19,7 +19,7 @@ export async function observationsOfEpoch(db: Database, app: string, epoch: numb
 }
 
 /** What a report counts. */
-export interface KeptEvidence {
+interface KeptEvidence {
   readonly hash: string
   readonly app: string
   readonly epoch: number
