@@ -77,7 +77,7 @@ function factsAt(
 }
 
 /** The keys that had no part any more in the round in which an epoch settled: banned below its end, or before the void that began the round. */
-function barredKeys(
+export function barredKeys(
   log: readonly ChainEvent[],
   { epoch, round }: { readonly epoch: number; readonly round: number },
   end: number,
