@@ -30,7 +30,7 @@ import {
 import { appId, coordinateOf } from '@understudy/protocol/app'
 import { attestationTemplate, parseAttestation, type Report } from '@understudy/protocol/attestation'
 import { bundleOf } from '@understudy/protocol/bundle'
-import { commitmentRoot, commitmentTemplate, parseCommitment } from '@understudy/protocol/commitment'
+import { commitmentTemplate, commitTo, parseCommitment } from '@understudy/protocol/commitment'
 import { epochEnd } from '@understudy/protocol/epoch'
 import { readBundle } from '@understudy/protocol/epochBundle'
 import type { NostrEvent } from '@understudy/protocol/event'
@@ -38,6 +38,7 @@ import { kinds } from '@understudy/protocol/kinds'
 import { merkleProof, payoutLeafHash } from '@understudy/protocol/merkle'
 import { type Outcome, outcomeOf } from '@understudy/protocol/outcome'
 import { attesterKey } from '@understudy/protocol/rules'
+import { createSeeds } from '@understudy/protocol/seed'
 import {
   type Inputs,
   inputsHash,
@@ -199,32 +200,44 @@ beforeAll(async () => {
 
   const bundles = await Promise.all(
     attesters.map(async ({ secret, signer }, at) => {
+      const header = {
+        stx: addressOf(keyOf(`e${at + 1}`), chainId),
+        latitude: 50_000_000 + at,
+        longitude: -8_000_000,
+        seed: createSeeds(secret, app)(0),
+      }
+      const { root, attested } = commitTo(
+        header,
+        [1, 2, 3, 4].map((mirror) => reportOf(mirror, at)),
+      )
       const said = await Promise.all(
-        [1, 2, 3, 4].map((mirror) =>
-          publish(signer.signEvent(attestationTemplate(app, 0, reportOf(mirror, at), now))),
+        attested.map(({ report, proof }) =>
+          publish(signer.signEvent(attestationTemplate(app, 0, report, now, proof))),
         ),
       )
       const attestations = said.flatMap((event) => {
         const read = parseAttestation(event)
         return read.ok ? [read.value] : []
       })
-      const header = {
-        stx: addressOf(keyOf(`e${at + 1}`), chainId),
-        latitude: 50_000_000 + at,
-        longitude: -8_000_000,
-      }
       const committed = {
         pool: contracts.pool,
         app,
         epoch: 0,
-        root: commitmentRoot(header, attestations),
+        root,
         count: 4,
       }
       const template = commitmentTemplate(committed, header, chainId, secret, now)
       const read = parseCommitment(await publish(signer.signEvent(template)), chainId)
       if (!read.ok) throw new Error(read.reason)
-      // What one says beyond its commitment counts for nothing.
-      if (at === 2) await publish(signer.signEvent(attestationTemplate(app, 0, reportOf(1, 0), now + 1)))
+      // What one says beyond its commitment counts for nothing, even where it is dated back and borrows a proof.
+      if (at === 2) {
+        const proof = attested[0]!.proof
+        await publish(signer.signEvent(attestationTemplate(app, 0, reportOf(1, 0), now + 1)))
+        await publish(signer.signEvent(attestationTemplate(app, 0, reportOf(1, 0), now - 60, proof)))
+        await publish(
+          signer.signEvent(attestationTemplate(app, 0, { ...reportOf(1, 0), mirror: 9 }, now - 60)),
+        )
+      }
       return { root: read.value.root, bundle: bundleOf(read.value, attestations)! }
     }),
   )

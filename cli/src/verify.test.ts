@@ -565,11 +565,15 @@ function workedExample(): string {
     stx: Cl.principal(bundle!.header.stx),
     latitude: Cl.int(bundle!.header.latitude),
     longitude: Cl.int(bundle!.header.longitude),
+    seed: Cl.bufferFromHex(bundle!.header.seed),
   })
-  const ids = [1, 2, 3, 4].map(
-    (mirror) => original.events.find((e) => e.pubkey === commitment.pubkey && isAbout(mirror)(e))!.id,
+  const attested = [1, 2, 3, 4].map(
+    (mirror) => original.events.find((e) => e.pubkey === commitment.pubkey && isAbout(mirror)(e))!,
   )
-  const hashes = [hashLeaf(serializeCVBytes(header)), ...ids.map((id) => hashLeaf(Buffer.from(id, 'hex')))]
+  const hashes = [
+    hashLeaf(serializeCVBytes(header)),
+    ...attested.map((e) => hashLeaf(Buffer.from(e.content))),
+  ]
   const tuple = Cl.tuple({
     protocol: Cl.uint(protocolVersion),
     rules: Cl.uint(inputs.rulesVersion),
@@ -595,9 +599,9 @@ function workedExample(): string {
     `attester ${bundle!.key}`,
     `header, consensus bytes   ${hex(serializeCVBytes(header))}`,
     `leaf 0                    ${hex(hashes[0]!)}`,
-    ...ids.map(
-      (id, at) =>
-        `leaf ${at + 1}: mirror ${at + 1}        ${hex(hashes[at + 1]!)}  (attestation ${id.slice(0, 12)}…)`,
+    ...attested.map(
+      ({ content }, at) =>
+        `leaf ${at + 1}: mirror ${at + 1}          ${hex(hashes[at + 1]!)}  (${Buffer.byteLength(content)} bytes of content)`,
     ),
     `commitment root           ${merkleRoot(hashes)}`,
     '',

@@ -1,6 +1,8 @@
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import * as z from 'zod/mini'
 import { type EventTemplate, type NostrEvent, type Parsed, parsed, refused, tag } from './event.ts'
 import { kinds } from './kinds.ts'
+import { hashLeaf } from './merkle.ts'
 import { hex32, objectId, parseJson } from './schema.ts'
 
 const count = z.int().check(z.minimum(0), z.maximum(1_000_000))
@@ -27,9 +29,19 @@ export const reportSchema = z.object({
   /** Claimed place, as announced. */
   geohash: z.string().check(z.maxLength(12)),
   commit: z.union([objectId, z.literal('')]),
+  /** sha256 of the observations that this counts, which the attester serves; absent when it serves none. */
+  evidence: z.optional(hex32),
 })
 
 export type Report = z.infer<typeof reportSchema>
+
+/** Where a report stands in its attester's commitment. */
+export interface LeafProof {
+  /** From 1: leaf 0 is the header. */
+  readonly index: number
+  /** Hex, from the leaf up to the root. */
+  readonly siblings: readonly string[]
+}
 
 export interface Attestation {
   readonly eventId: string
@@ -37,7 +49,14 @@ export interface Attestation {
   readonly app: string
   readonly epoch: number
   readonly report: Report
+  /** Leaf of the commitment's tree, hex. */
+  readonly leaf: string
+  /** What is not in a commitment can do without; it then counts for nothing beside one that has it. */
+  readonly proof?: LeafProof
 }
+
+/** sha256(0x00 ‖ the report's JSON as UTF-8): what a commitment commits to. */
+export const reportLeaf = (content: string): Uint8Array => hashLeaf(utf8ToBytes(content))
 
 /** The `d` tag of everything that belongs to one epoch of one app; relays index it. */
 export const epochTag = (app: string, epoch: number): string => `${app}:${epoch}`
@@ -52,6 +71,7 @@ export function attestationTemplate(
   epoch: number,
   report: Report,
   createdAt: number,
+  proof?: LeafProof,
 ): EventTemplate {
   return {
     kind: kinds.attestation,
@@ -60,6 +80,7 @@ export function attestationTemplate(
       ['d', epochTag(app, epoch)],
       ['p', report.nodeKey],
       ['mirror', String(report.mirror)],
+      ...(proof ? [['proof', String(proof.index), proof.siblings.join('')]] : []),
     ],
     content: JSON.stringify(report),
   }
@@ -71,5 +92,18 @@ export function parseAttestation(event: NostrEvent): Parsed<Attestation> {
   if (!at) return refused('d: not an app and epoch')
   const report = parseJson(reportSchema, event.content, 8_192)
   if (!report.ok) return report
-  return parsed({ eventId: event.id, attester: event.pubkey, ...at, report: report.value })
+  const leaf = bytesToHex(reportLeaf(event.content))
+  const proof = parseProof(event.tags.find(([name]) => name === 'proof'))
+  const said = { eventId: event.id, attester: event.pubkey, ...at, report: report.value, leaf }
+  return parsed(proof ? { ...said, proof } : said)
+}
+
+/** Deepest tree: a million leaves. */
+const maxSiblings = 20
+
+function parseProof(named: readonly string[] | undefined): LeafProof | undefined {
+  const [, index = '', joined = ''] = named ?? []
+  if (!/^[1-9]\d{0,6}$/.test(index) || !/^([0-9a-f]{64})*$/.test(joined)) return undefined
+  const siblings = joined.match(/.{64}/g) ?? []
+  return siblings.length > maxSiblings ? undefined : { index: Number(index), siblings }
 }

@@ -13,6 +13,8 @@ export interface AttesterAnnouncement {
   readonly geohash: string
   /** Principal that its fee goes to. */
   readonly stx: string
+  /** Base URL under which it serves what its reports count; empty when it says none. */
+  readonly evidence: string
 }
 
 export function attesterTemplate(
@@ -28,6 +30,7 @@ export function attesterTemplate(
       ...attester.checks.map((name) => ['c', name]),
       ['g', attester.geohash],
       ['stx', attester.stx],
+      ...(attester.evidence ? [['evidence', attester.evidence]] : []),
     ],
     content: '',
   }
@@ -45,5 +48,11 @@ export function parseAttester(event: NostrEvent): Parsed<AttesterAnnouncement> {
     checks: event.tags.flatMap((t) => (t[0] === 'c' && t[1] ? [t[1]] : [])).slice(0, 16),
     geohash: (tag(event, 'g') ?? '').slice(0, 12),
     stx: (tag(event, 'stx') ?? '').slice(0, 128),
+    evidence: baseUrl(tag(event, 'evidence')),
   })
+}
+
+function baseUrl(text: string | undefined): string {
+  const url = text && text.length <= 300 ? URL.parse(text) : null
+  return url && /^https?:$/.test(url.protocol) ? url.href.replace(/\/+$/, '') : ''
 }

@@ -1,11 +1,11 @@
 import { hexToBytes } from '@noble/hashes/utils.js'
 import { Cl } from '@stacks/transactions'
 import * as z from 'zod/mini'
-import { epochTag, parseEpochTag } from './attestation.ts'
+import { epochTag, type LeafProof, parseEpochTag, type Report, reportLeaf } from './attestation.ts'
 import { buffer, consensus } from './clarity.ts'
 import { type EventTemplate, type NostrEvent, type Parsed, parsed, refused, tag } from './event.ts'
 import { kinds } from './kinds.ts'
-import { hashLeaf, merkleRoot } from './merkle.ts'
+import { hashLeaf, merkleRoot, siblingsOf } from './merkle.ts'
 import { attesterKey } from './rules.ts'
 import { hex32, parseJson } from './schema.ts'
 import { recoverKey, signHash, structuredHash } from './sip018.ts'
@@ -17,6 +17,8 @@ export const headerSchema = z.object({
   /** Millionths of a degree. */
   latitude: z.int().check(z.minimum(-90_000_000), z.maximum(90_000_000)),
   longitude: z.int().check(z.minimum(-180_000_000), z.maximum(180_000_000)),
+  /** What the moments of its probes followed from, revealed with what they found. See `seed.ts`. */
+  seed: hex32,
 })
 
 export type CommitmentHeader = z.infer<typeof headerSchema>
@@ -59,17 +61,33 @@ function headerLeaf(header: CommitmentHeader): Uint8Array {
     stx: Cl.principal(header.stx),
     latitude: Cl.int(header.latitude),
     longitude: Cl.int(header.longitude),
+    seed: buffer(header.seed),
   })
   return hashLeaf(consensus(tuple))
 }
 
-/** Root over the header and the attestations' event ids, ordered by mirror id. */
+/** Root over the header and what is attested (leaves in hex), ordered by mirror id. */
 export function commitmentRoot(
   header: CommitmentHeader,
-  attestations: readonly { readonly eventId: string; readonly report: { readonly mirror: number } }[],
+  attestations: readonly { readonly leaf: string; readonly report: { readonly mirror: number } }[],
 ): string {
   const ordered = [...attestations].sort((a, b) => a.report.mirror - b.report.mirror)
-  return merkleRoot([headerLeaf(header), ...ordered.map((a) => hashLeaf(hexToBytes(a.eventId)))])
+  return merkleRoot([headerLeaf(header), ...ordered.map((a) => hexToBytes(a.leaf))])
+}
+
+/** The root over a header and reports, and for each report, by mirror id, where it stands. */
+export function commitTo(
+  header: CommitmentHeader,
+  reports: readonly Report[],
+): { readonly root: string; readonly attested: readonly { report: Report; proof: LeafProof }[] } {
+  const ordered = [...reports].sort((a, b) => a.mirror - b.mirror)
+  const leaves = [headerLeaf(header), ...ordered.map((report) => reportLeaf(JSON.stringify(report)))]
+  const siblings = siblingsOf(leaves)
+  const attested = ordered.map((report, at) => ({
+    report,
+    proof: { index: at + 1, siblings: siblings[at + 1]! },
+  }))
+  return { root: merkleRoot(leaves), attested }
 }
 
 const contentSchema = z.object({

@@ -76,6 +76,36 @@ export function merkleProof(leaves: readonly Uint8Array[], index: number): Proof
   return steps
 }
 
+/** For every leaf its siblings up to the root, hex. With the leaf's index and the size of the tree they are a proof. */
+export function siblingsOf(leaves: readonly Uint8Array[]): string[][] {
+  const levels = levelsOf(leaves)
+  return leaves.map((_, index) =>
+    levels.flatMap((level, height) => {
+      const sibling = level[(index >> height) ^ 1]
+      return sibling ? [bytesToHex(sibling)] : []
+    }),
+  )
+}
+
+/** Root of the tree of `size` leaves in which this one is number `index`, hex; undefined where the siblings are too few or too many. */
+export function rootAt(
+  leaf: Uint8Array,
+  index: number,
+  size: number,
+  siblings: readonly string[],
+): string | undefined {
+  let node = leaf
+  let used = 0
+  for (let [at, width] = [index, size]; width > 1; at >>= 1, width = (width + 1) >> 1) {
+    // An odd node is promoted.
+    if ((at ^ 1) >= width) continue
+    const sibling = siblings[used++]
+    if (sibling === undefined) return undefined
+    node = at % 2 === 1 ? hashNode(hexToBytes(sibling), node) : hashNode(node, hexToBytes(sibling))
+  }
+  return used === siblings.length && index < size ? bytesToHex(node) : undefined
+}
+
 /** Root that a leaf and its proof lead to, hex. */
 export function rootFromProof(leaf: Uint8Array, proof: readonly ProofStep[]): string {
   let node = leaf

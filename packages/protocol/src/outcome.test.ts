@@ -5,6 +5,7 @@ import { type BondedMirror, type Bundle, outcomeOf } from './outcome.ts'
 import type { Rules } from './rules.ts'
 
 const keys = ['11', '22', '33'].map((byte) => `02${byte.repeat(32)}`)
+const seed = '00'.repeat(32)
 const payees = [
   'ST1SJ3DTE5DN7X54YDH5D64R3BCB6A2AG2ZQ8YPD5',
   'ST2CY5V39NHDPWSXMW9QDT3HC3GD6Q6XX4CFRK9AG',
@@ -55,7 +56,11 @@ const report = (mirror: number, over: Partial<Report> = {}): Report => ({
   ...over,
 })
 const bundles = (of: (attester: number) => Report[]): Bundle[] =>
-  keys.map((key, i) => ({ key, header: { stx: payees[i]!, latitude: 0, longitude: 0 }, reports: of(i) }))
+  keys.map((key, i) => ({
+    key,
+    header: { stx: payees[i]!, latitude: 0, longitude: 0, seed },
+    reports: of(i),
+  }))
 const settle = (of: (attester: number) => Report[], free = 1_000_000n) =>
   outcomeOf({ rules, free, mirrors, bundles: bundles(of) })
 const amounts = (outcome: ReturnType<typeof settle>) => outcome.mirrors.map((m) => m.amount)
@@ -147,7 +152,7 @@ describe('outcome', () => {
       five.keys.flatMap((key, i): Bundle[] => {
         if (absent.includes(i)) return []
         const [latitude, longitude] = spots[i]!
-        const header = { stx: payees[i % 3]!, latitude: latitude * 1e6, longitude: longitude * 1e6 }
+        const header = { stx: payees[i % 3]!, latitude: latitude * 1e6, longitude: longitude * 1e6, seed }
         return [{ key, header, reports: [1, 2, 3].map((id) => report(id, { rttMicros: rtts(i, id) })) }]
       })
     /** Mirror 1 in Frankfurt, 2 in Tokyo, 3 nowhere near. */

@@ -1,5 +1,5 @@
 import { type Attestation, epochTag, parseAttestation } from './attestation.ts'
-import { bundleOf } from './bundle.ts'
+import { bundleOf, committedOf } from './bundle.ts'
 import { type Commitment, parseCommitment } from './commitment.ts'
 import { epochEnd, type Schedule, settleBefore } from './epoch.ts'
 import { type NostrEvent, tag, type Verify } from './event.ts'
@@ -113,7 +113,7 @@ interface Told {
   readonly outcomes: readonly SignedOutcome[]
   readonly commitments: readonly Commitment[]
   /** By attester. */
-  readonly attestations: ReadonlyMap<string, readonly (Attestation & { readonly createdAt: number })[]>
+  readonly attestations: ReadonlyMap<string, readonly Attestation[]>
 }
 
 /**
@@ -139,7 +139,7 @@ function readEvents(facts: ChainFacts, events: readonly NostrEvent[], verify: Ve
   const epoch = epochTag(facts.app, facts.epoch)
   const outcomes: SignedOutcome[] = []
   const commitments: Commitment[] = []
-  const attestations = new Map<string, (Attestation & { createdAt: number })[]>()
+  const attestations = new Map<string, Attestation[]>()
   // By kind, so that the same fault is named whatever the ids are.
   for (const event of [...events].sort((a, b) => a.kind - b.kind)) {
     const name = `event ${short(event.id)} of ${short(event.pubkey)}`
@@ -155,7 +155,7 @@ function readEvents(facts: ChainFacts, events: readonly NostrEvent[], verify: Ve
       const read = parseAttestation(event)
       if (!read.ok) return mismatch('attestation', `${name}: a report`, read.reason, about)
       const of = attestations.get(event.pubkey) ?? []
-      of.push({ ...read.value, createdAt: event.created_at })
+      of.push(read.value)
       attestations.set(event.pubkey, of)
     } else if (event.kind === kinds.commitment) {
       const read = parseCommitment(event, facts.chainId)
@@ -320,12 +320,12 @@ export function decisiveEvents(
     return read.ok && isSettled(read.value, facts as ChainFacts) ? [{ event, inputs: read.value.inputs }] : []
   })
   const named = outcomes[0]?.inputs.commitments ?? []
-  const attestations = new Map<string, { event: NostrEvent; read: Attestation & { createdAt: number } }[]>()
+  const attestations = new Map<string, Attestation[]>()
   for (const event of known) {
     const read = event.kind === kinds.attestation ? parseAttestation(event) : undefined
     if (!read?.ok) continue
     const of = attestations.get(event.pubkey) ?? []
-    of.push({ event, read: { ...read.value, createdAt: event.created_at } })
+    of.push(read.value)
     attestations.set(event.pubkey, of)
   }
   const told = named.flatMap(({ key, root }) => {
@@ -340,16 +340,9 @@ export function decisiveEvents(
     const [first] = commitments
     if (!first) return []
     const held = attestations.get(attester) ?? []
-    const bundle = bundleOf(
-      first.commitment,
-      held.map(({ read }) => read),
-    )
     // Of what an attester said beyond its commitment, nothing counts.
-    const chosen = new Set(bundle?.reports)
-    return [
-      first.event,
-      ...held.filter(({ read }) => !bundle || chosen.has(read.report)).map(({ event }) => event),
-    ]
+    const chosen = committedOf(first.commitment, held) ?? held
+    return [first.event, ...chosen.map(({ eventId }) => byId.get(eventId)!)]
   })
   return [...outcomes.map(({ event }) => event), ...told]
 }

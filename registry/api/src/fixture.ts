@@ -7,7 +7,7 @@ import { verifyLog } from '@understudy/chain/log'
 import { bondedMirrors, projectChain, rulesAt, stateBelow } from '@understudy/chain/state'
 import { appId, coordinateOf, repositoryTemplate } from '@understudy/protocol/app'
 import { attestationTemplate, type Report } from '@understudy/protocol/attestation'
-import { commitmentRoot, commitmentTemplate } from '@understudy/protocol/commitment'
+import { commitmentTemplate, commitTo } from '@understudy/protocol/commitment'
 import type { EventSigner, NostrEvent } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import { heartbeatTemplate, mirrorTemplate } from '@understudy/protocol/mirror'
@@ -247,22 +247,26 @@ export class Demo {
     reports: readonly Report[] = [this.report(0), this.report(1)],
   ): Promise<{ events: NostrEvent[]; inputs: Inputs; outcome: Outcome }> {
     const { app, chain } = this
-    const header = { stx: maintainerAddress, latitude: 50_100_000, longitude: 8_700_000 }
+    const header = {
+      ...{ stx: maintainerAddress, latitude: 50_100_000, longitude: 8_700_000 },
+      seed: '5e'.repeat(32),
+    }
+    const committed = commitTo(header, reports)
     const at = testTime + epoch
     const bundles = await Promise.all(
       this.attesters.map(async ({ signer, secret }) => {
         const attestations = await Promise.all(
-          reports.map((report) => signer.signEvent(attestationTemplate(app, epoch, report, at))),
+          committed.attested.map(({ report, proof }) =>
+            signer.signEvent(attestationTemplate(app, epoch, report, at, proof)),
+          ),
         )
-        const told = attestations.map((event, index) => ({ eventId: event.id, report: reports[index]! }))
-        const root = commitmentRoot(header, told)
-        const message = { pool: contracts.pool, app, epoch, root, count: reports.length }
+        const message = { pool: contracts.pool, app, epoch, root: committed.root, count: reports.length }
         const commitment = await signer.signEvent(commitmentTemplate(message, header, chainId, secret, at))
         return {
           key: attesterKey(signer.pubkey),
           header,
           reports,
-          root,
+          root: committed.root,
           events: [commitment, ...attestations],
         }
       }),

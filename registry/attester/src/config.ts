@@ -20,7 +20,16 @@ export const config = z.object({
   PROBE_TIMEOUT_MS: z.coerce.number().int().min(100).default(10_000).describe('Deadline of one exchange, ms'),
   PROBE_CONCURRENCY: z.coerce.number().int().min(1).max(1_000).default(16).describe('Probes at a time'),
   EGRESS_ADDRESS: z.string().optional().describe('Local address to dial from'),
+  CHALLENGE_EGRESS_ADDRESS: z
+    .string()
+    .optional()
+    .describe('Local address that challenges leave from; default EGRESS_ADDRESS'),
   APPS: list.default([]).describe('Coordinates of the apps to attest; default every app that lists this key'),
+  PUBLIC_URL: z
+    .url({ protocol: /^https?$/ })
+    .transform((url) => url.replace(/\/+$/, ''))
+    .optional()
+    .describe('Where others reach this attester over HTTP: its observations are served under /evidence/'),
   STX_ADDRESS: z.string().optional().describe("Principal that fees go to; default this key's own address"),
   TX_FEE: z.coerce.bigint().min(1n).default(50_000n).describe('Fee of a settlement transaction, µSTX'),
   CHAIN_POLL_MS: z.coerce

@@ -1,10 +1,20 @@
 import type { Metrics } from '@understudy/host/metrics'
+import { parseAttestation } from '@understudy/protocol/attestation'
+import { isCommitted } from '@understudy/protocol/bundle'
+import { type Commitment, parseCommitment } from '@understudy/protocol/commitment'
 import type { NostrEvent } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import { parseSeen, seenTemplate } from '@understudy/protocol/seen'
 import type { Relays } from '@understudy/relays/relays'
 import { type AppEpoch, attestedApps } from './chain-view.ts'
-import { dropSuperseded, eventsOfApp, eventsToPublish, keepEvent, markPublished } from './db/events.ts'
+import {
+  dropSuperseded,
+  eventsOfApp,
+  eventsOfEpoch,
+  eventsToPublish,
+  keepEvent,
+  markPublished,
+} from './db/events.ts'
 import { type Desk, seconds, sign } from './desk.ts'
 import { belongingOf, filtersOf, keepLimit } from './scope.ts'
 import { accuse } from './settle/accuse.ts'
@@ -33,6 +43,10 @@ export function createFollower(
   let subscription: { close(): void } | undefined
   let apps: readonly AppEpoch[] = []
   const kept = new Map<string, number>()
+  /** Commitments by author, app and epoch. */
+  const said = new Map<string, readonly Commitment[]>()
+  /** Places in commitments whose attestation is kept. */
+  const held = new Set<string>()
   /** One event after the other: what belongs together arrives together. */
   let queue: Promise<unknown> = Promise.resolve()
 
@@ -49,16 +63,28 @@ export function createFollower(
     const mirrors = apps.find((a) => a.app.id === app)?.app.mirrors.size ?? 0
     const counted = `${event.kind}:${event.pubkey}:${app}:${epoch}`
     const before = kept.get(counted) ?? 0
-    if (!replaceable && event.pubkey !== identity.pubkey && before >= keepLimit(event.kind, mirrors)) {
-      received.inc({ result: 'too-many' })
-      return
+    const place = event.pubkey === identity.pubkey ? undefined : await placeOf(event, app, epoch)
+    if (event.pubkey !== identity.pubkey) {
+      if (place === 'none') {
+        received.inc({ result: 'uncommitted' })
+        return
+      }
+      // What a commitment names is kept whatever else its author floods us with, but once.
+      const many = place ? held.has(place) : !replaceable && before >= keepLimit(event.kind, mirrors)
+      if (many) {
+        received.inc({ result: 'too-many' })
+        return
+      }
     }
     // First, so that a crash in between leaves it to be looked at again.
     if (signedKinds.has(event.kind)) await accuse(desk, event, app, epoch)
     const fresh = await keepEvent(db, event, { app, epoch, receivedAt: desk.now() })
     received.inc({ result: fresh ? 'kept' : 'known' })
+    if (place) held.add(place)
     if (!fresh) return
+    if (event.kind === kinds.commitment) said.delete(`${event.pubkey}:${app}:${epoch}`)
     if (kept.size > 100_000) kept.clear()
+    if (held.size > 1_000_000) held.clear()
     kept.set(counted, before + 1)
     if (replaceable) await dropSuperseded(db, event, app)
     if (event.kind === kinds.releaseSnapshot) await saySeen(app, event.id)
@@ -77,6 +103,33 @@ export function createFollower(
     const event = await sign(desk, seenTemplate({ app, release, burnHeight }, seconds(desk)))
     await keepEvent(desk.db, event, { app, epoch: -1, receivedAt: desk.now(), outgoing: 'due' })
     desk.log.info({ app, release, burnHeight }, 'release seen')
+  }
+
+  /**
+   * The place of an attestation in its author's commitment; `none` where it has none. Undefined while that cannot be told, and for
+   * everything else.
+   */
+  async function placeOf(event: NostrEvent, app: string, epoch: number): Promise<string | undefined> {
+    if (event.kind !== kinds.attestation) return undefined
+    const commitments = await saidBy(event.pubkey, app, epoch)
+    const attestation = parseAttestation(event)
+    if (commitments.length === 0 || !attestation.ok) return undefined
+    const committed = commitments.some((commitment) => isCommitted(commitment, attestation.value))
+    return committed ? `${event.pubkey}:${app}:${epoch}:${attestation.value.leaf}` : 'none'
+  }
+
+  async function saidBy(pubkey: string, app: string, epoch: number): Promise<readonly Commitment[]> {
+    const name = `${pubkey}:${app}:${epoch}`
+    const known = said.get(name)
+    if (known) return known
+    const events = await eventsOfEpoch(desk.db, kinds.commitment, app, epoch, pubkey)
+    const read = events.flatMap(({ event }) => {
+      const commitment = parseCommitment(event, desk.identity.chainId)
+      return commitment.ok ? [commitment.value] : []
+    })
+    if (said.size > 1_000) said.clear()
+    said.set(name, read)
+    return read
   }
 
   const enqueue = (event: NostrEvent): Promise<void> => {

@@ -14,11 +14,12 @@ import { connect, openPostgres } from '@understudy/host/postgres'
 import { onShutdown } from '@understudy/host/shutdown'
 import { attesterTemplate } from '@understudy/protocol/attester'
 import { encodeGeohash } from '@understudy/protocol/place'
-import { openRelays } from '@understudy/relays/relays'
+import { openRelays, relayUrl } from '@understudy/relays/relays'
 import { loadVerify } from '@understudy/relays/verify'
 import { createChainView } from './chain-view.ts'
 import { paceOf, config as schema } from './config.ts'
 import { openDatabase } from './db/database.ts'
+import { evidenceOf } from './db/observations.ts'
 import type { Desk } from './desk.ts'
 import { createFollower, ourApps } from './follow.ts'
 import { statusApp } from './http.ts'
@@ -96,8 +97,14 @@ const observer: Observer = {
     now: Date.now,
     wait: (ms) => delay(ms),
     lagSince: lag.since,
-    online: () => relays.status().some((relay) => relay.state === 'open'),
+    online(theirs) {
+      const all = relays.status()
+      const own = relayUrl(theirs)
+      const ours = all.filter(({ url }) => !own.ok || url !== own.value)
+      return (ours.length > 0 ? ours : all).some(({ state }) => state === 'open')
+    },
     localAddress,
+    challengeAddress: config.CHALLENGE_EGRESS_ADDRESS,
     timeoutMs: config.PROBE_TIMEOUT_MS,
     relayTimeoutMs: Math.min(pace.intervalMs, config.PROBE_TIMEOUT_MS),
     pauseMs: pace.pauseMs,
@@ -150,6 +157,7 @@ const announce = async () => {
     checks: ['content', 'freshness', 'possession', 'place'],
     geohash: encodeGeohash({ latitude: config.LATITUDE, longitude: config.LONGITUDE }, 5),
     stx: identity.payee,
+    evidence: config.PUBLIC_URL ?? '',
   }
   const event = await identity.signer.signEvent(
     attesterTemplate(announcement, Math.floor(Date.now() / 1_000)),
@@ -163,8 +171,9 @@ const announcing = setInterval(() => void announce(), 3_600_000)
 const staleMs = Math.max(30_000, pace.chainPollMs * 4)
 const status = statusApp({
   metrics,
+  evidence: (hash) => evidenceOf(db, hash),
   ready: () => {
-    const online = observer.probing.online()
+    const online = observer.probing.online('')
     const fresh = Date.now() - turnedAt < staleMs
     const apps = ourApps(desk, config.APPS).map(({ app, epoch }) => ({ app: app.id, epoch }))
     return { ok: online && fresh, why: { online, fresh, key: identity.key, apps } }

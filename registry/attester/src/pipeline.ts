@@ -1,13 +1,16 @@
 import { rulesAt } from '@understudy/chain/state'
 import { attemptAt } from '@understudy/protocol/epoch'
 import { kinds } from '@understudy/protocol/kinds'
+import { nextMoment } from '@understudy/protocol/seed'
 import type { AppEpoch } from './chain-view.ts'
 import { closeEpoch } from './commit/close.ts'
-import { followEpoch, openEpochs } from './db/epochs.ts'
+import { followEpoch, openEpochs, updateEpoch } from './db/epochs.ts'
 import { releaseEvents } from './db/events.ts'
 import { setTargets } from './db/targets.ts'
+import { keepWatch, lastWatch } from './db/watches.ts'
 import type { Desk, EpochAt, Stage } from './desk.ts'
 import { type Follower, ourApps } from './follow.ts'
+import { downBlocksIn } from './observation/downtime.ts'
 import { coSign } from './settle/co-sign.ts'
 import { cutOff } from './settle/cut-off.ts'
 import { gather } from './settle/gather.ts'
@@ -57,8 +60,26 @@ export async function turn(desk: Desk, options: PipelineOptions): Promise<void> 
 async function schedule(desk: Desk, at: AppEpoch, burnHeight: number, intervalMs: number): Promise<void> {
   const { app, epoch } = at
   const mirrors = [...app.mirrors.values()].filter((mirror) => !mirror.withdrawn).map((mirror) => mirror.id)
-  await setTargets(desk.db, app.id, epoch < 0 ? [] : mirrors, () => desk.now() + desk.random() * intervalMs)
+  const due = (mirror: number) =>
+    nextMoment(desk.identity.seedOf(app.id, epoch), mirror, desk.now(), intervalMs)
+  await setTargets(desk.db, app.id, epoch < 0 ? [] : mirrors, due)
   if (epoch >= 0) await followEpoch(desk.db, app.id, epoch, burnHeight)
+  await watch(desk, at, burnHeight)
+}
+
+/** Notes that we run, and how long we did not: probes that were missed meanwhile count as scheduled. */
+async function watch(desk: Desk, { app }: AppEpoch, burnHeight: number): Promise<void> {
+  const before = await lastWatch(desk.db, app.id)
+  const now = { seenAt: desk.now(), burnHeight }
+  // Not at every turn: it is written to disk.
+  if (before && now.seenAt - before.seenAt < desk.roundMs / 4) return
+  await desk.db.transaction(async (tx) => {
+    await keepWatch(tx, app.id, now)
+    for (const row of before ? await openEpochs(tx, app.id) : []) {
+      const down = downBlocksIn(app.schedule, row.epoch, before!, now, desk.roundMs)
+      if (down > 0 && !row.commitment) await updateEpoch(tx, row, { downBlocks: row.downBlocks + down })
+    }
+  })
 }
 
 async function advance(desk: Desk, at: EpochAt): Promise<void> {

@@ -58,7 +58,7 @@ const report = {
   ...{ principal: '', address: '', asn: 0, rttMicros: 0, geohash: '', commit: '' as const },
 }
 const attestation = (epoch: number) => attestationTemplate(id, epoch, report, now)
-const header = { stx: attester.account, latitude: 0, longitude: 0 }
+const header = { stx: attester.account, latitude: 0, longitude: 0, seed: '5e'.repeat(32) }
 const message = { pool: contracts.pool, app: id, epoch: 10, root: '00'.repeat(32), count: 0 }
 const mirror = mirrorTemplate(
   {

@@ -50,8 +50,9 @@ export interface Evidence {
 export type DatedAttestation = Attestation & { readonly createdAt: number }
 
 function attestationOf(row: typeof t.attestations.$inferSelect): DatedAttestation {
-  const { eventId, createdAt, app, epoch, attester, ...report } = row
-  return { eventId, createdAt, app, epoch, attester, report }
+  const { eventId, createdAt, app, epoch, attester, leaf, proof, evidence, ...report } = row
+  const said = { ...report, ...(evidence ? { evidence } : {}) }
+  return { eventId, createdAt, app, epoch, attester, leaf, ...(proof ? { proof } : {}), report: said }
 }
 
 export async function repositoryOfApp(db: Db, app: string): Promise<RepositoryRow | undefined> {
@@ -153,9 +154,9 @@ export async function evidenceOfEpochs(
       .where(and(eq(a.app, app), inArray(a.epoch, wanted)))
       .orderBy(a.eventId),
   ])
-  const commitments = committed.map(({ stx, latitude, longitude, ...row }) => ({
+  const commitments = committed.map(({ stx, latitude, longitude, seed, ...row }) => ({
     ...row,
-    header: { stx, latitude, longitude },
+    header: { stx, latitude, longitude, seed },
   }))
   const attestations = attested.map(attestationOf)
   return new Map(

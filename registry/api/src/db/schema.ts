@@ -1,3 +1,4 @@
+import type { LeafProof } from '@understudy/protocol/attestation'
 import {
   bigint,
   boolean,
@@ -133,6 +134,7 @@ export const commitments = registry.table(
     /** Millionths of a degree. */
     latitude: integer().notNull(),
     longitude: integer().notNull(),
+    seed: text().notNull().default(''),
     signature: text().notNull(),
   },
   (t) => [index().on(t.app, t.epoch)],
@@ -159,6 +161,10 @@ export const attestations = registry.table(
     rttMicros: integer('rtt_micros').notNull(),
     geohash: text().notNull(),
     commit: text().notNull(),
+    evidence: text(),
+    /** Of the commitment's tree, hex, and the way from there to its root. */
+    leaf: text().notNull().default(''),
+    proof: jsonb().$type<LeafProof>(),
   },
   (t) => [index().on(t.app, t.epoch), index().on(t.app, t.mirror, t.epoch)],
 )

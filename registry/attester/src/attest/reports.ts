@@ -1,44 +1,44 @@
 import type { Report } from '@understudy/protocol/attestation'
+import { countReport, type ProbeEvidence, writeEvidence } from '@understudy/protocol/evidence'
 import type { Observation } from '../observation/observation.ts'
 
-/** What an epoch's observations say of each mirror, by mirror id. Mirrors with too few conclusive probes are left out. */
-export function reportsOf(observations: readonly Observation[]): Report[] {
-  const byMirror = new Map<number, Observation[]>()
-  for (const o of observations) byMirror.set(o.mirror, [...(byMirror.get(o.mirror) ?? []), o])
-  return [...byMirror.values()]
-    .flatMap((own) => {
-      const report = reportOf(own)
-      return report ? [report] : []
-    })
-    .sort((a, b) => a.mirror - b.mirror)
+/** A report, and the observations that it counts, as they are served. */
+interface Counted {
+  readonly report: Report
+  /** Whose sha256 the report names. */
+  readonly text: string
 }
 
-function reportOf(own: readonly Observation[]): Report | undefined {
-  const count = (outcome: Observation['outcome']) => own.filter((o) => o.outcome === outcome).length
-  const passed = count('passed')
-  const failed = count('failed')
-  const inconclusive = count('inconclusive')
-  // design: fewer than half of the scheduled probes conclusive, no report.
-  if (passed + failed === 0 || (passed + failed) * 2 < own.length) return undefined
-  const reasons: Record<string, number> = {}
-  for (const { reason } of own) if (reason) reasons[reason] = (reasons[reason] ?? 0) + 1
-  const last = own.at(-1)!
-  const dialled = own.findLast((o) => o.address !== '')
-  const address = dialled?.address ?? ''
-  const trips = own.flatMap((o) => (o.rttMicros > 0 && o.address === address ? [o.rttMicros] : []))
-  return {
-    mirror: last.mirror,
-    nodeKey: last.nodeKey,
-    passed,
-    failed,
-    inconclusive,
-    reasons,
-    wrongBytes: own.some((o) => o.wrongBytes),
-    principal: last.principal,
-    address,
-    asn: dialled?.asn ?? 0,
-    rttMicros: trips.length > 0 ? Math.min(...trips) : 0,
-    geohash: last.geohash,
-    commit: last.commit,
+/**
+ * What an epoch's observations say of each mirror, by mirror id. Mirrors with too few conclusive probes are left out. `missed`: how many more
+ * probes of a mirror would have been made, had we run all the time.
+ */
+export function reportsOf(
+  observations: readonly Observation[],
+  about: Pick<ProbeEvidence, 'attester' | 'app' | 'epoch'>,
+  missed: (made: number) => number = () => 0,
+): Counted[] {
+  const byMirror = new Map<number, Observation[]>()
+  for (const o of observations) {
+    const own = byMirror.get(o.mirror)
+    if (own) own.push(o)
+    else byMirror.set(o.mirror, [o])
   }
+  return [...byMirror]
+    .sort(([a], [b]) => a - b)
+    .flatMap(([mirror, own]) => {
+      const report = countReport(mirror, own, missed(own.length))
+      if (!report) return []
+      const observed = own.map(({ app: _, epoch: __, mirror: ___, ...o }) => ({
+        ...o,
+        phases: o.phases && { ...o.phases },
+      }))
+      const { hash, text } = writeEvidence({
+        ...about,
+        mirror,
+        missed: missed(own.length),
+        observations: observed,
+      })
+      return [{ report: { ...report, evidence: hash }, text }]
+    })
 }

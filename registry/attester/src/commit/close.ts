@@ -1,13 +1,14 @@
 import { bondedMirrors } from '@understudy/chain/state'
-import { attestationTemplate, parseAttestation } from '@understudy/protocol/attestation'
-import { type CommitmentHeader, commitmentRoot, commitmentTemplate } from '@understudy/protocol/commitment'
+import { attestationTemplate } from '@understudy/protocol/attestation'
+import { type CommitmentHeader, commitmentTemplate, commitTo } from '@understudy/protocol/commitment'
 import { epochEnd } from '@understudy/protocol/epoch'
 import type { NostrEvent } from '@understudy/protocol/event'
 import { reportsOf } from '../attest/reports.ts'
 import { updateEpoch } from '../db/epochs.ts'
 import { keepEvent } from '../db/events.ts'
-import { observationsOfEpoch } from '../db/observations.ts'
+import { keepEvidence, observationsOfEpoch } from '../db/observations.ts'
 import { type Stage, seconds, sign } from '../desk.ts'
+import { missedIn } from '../observation/downtime.ts'
 import { discountBlackouts, networksThatPassed } from '../observation/observation.ts'
 
 /**
@@ -26,36 +27,48 @@ export const closeEpoch: Stage = async (desk, { app, row, burnHeight }) => {
     return { ...row, abstained }
   }
   const before = networksThatPassed(await observationsOfEpoch(db, app.id, row.epoch - 1))
-  const reports = reportsOf(discountBlackouts(raw, before, desk.roundMs))
+  const about = { attester: identity.pubkey, app: app.id, epoch: row.epoch }
+  const counted = reportsOf(discountBlackouts(raw, before, desk.roundMs), about, (made) =>
+    missedIn(app.schedule, row.downBlocks, made),
+  )
   const at = seconds(desk)
-  const attestations: NostrEvent[] = []
-  for (const report of reports)
-    attestations.push(await sign(desk, attestationTemplate(app.id, row.epoch, report, at)))
-
   const header: CommitmentHeader = {
     stx: identity.payee,
     latitude: Math.round(desk.latitude * 1e6),
     longitude: Math.round(desk.longitude * 1e6),
+    seed: identity.seedOf(app.id, row.epoch),
   }
-  const parsed = attestations.map((event) => {
-    const attestation = parseAttestation(event)
-    if (!attestation.ok) throw new Error(`our own attestation is malformed: ${attestation.reason}`)
-    return attestation.value
-  })
-  const root = commitmentRoot(header, parsed)
-  const message = { pool: contracts.pool, app: app.id, epoch: row.epoch, root, count: parsed.length }
+  const { root, attested } = commitTo(
+    header,
+    counted.map(({ report }) => report),
+  )
+  const attestations: NostrEvent[] = []
+  for (const { report, proof } of attested)
+    attestations.push(await sign(desk, attestationTemplate(app.id, row.epoch, report, at, proof)))
+  const message = { pool: contracts.pool, app: app.id, epoch: row.epoch, root, count: attested.length }
   const commitment = await sign(
     desk,
     commitmentTemplate(message, header, identity.chainId, identity.secretKey, at),
   )
   const place = { app: app.id, epoch: row.epoch, receivedAt: desk.now() }
   await db.transaction(async (tx) => {
+    const evidence = counted.flatMap(({ report: { mirror, evidence: hash }, text }) =>
+      hash ? [{ hash, app: app.id, epoch: row.epoch, mirror, text }] : [],
+    )
+    await keepEvidence(tx, evidence)
     for (const event of attestations) await keepEvent(tx, event, { ...place, outgoing: 'held' })
     await keepEvent(tx, commitment, { ...place, outgoing: 'due' })
     await updateEpoch(tx, row, { commitment: commitment.id })
   })
   desk.log.info(
-    { app: app.id, epoch: row.epoch, attestations: reports.length, observations: raw.length, root },
+    {
+      app: app.id,
+      epoch: row.epoch,
+      attestations: attested.length,
+      observations: raw.length,
+      down: row.downBlocks,
+      root,
+    },
     'committed',
   )
   return { ...row, commitment: commitment.id }

@@ -13,6 +13,8 @@ export interface EpochRow {
   readonly cutOffAt: number
   readonly demanded: readonly string[]
   readonly final: string | null
+  /** Burn blocks of it in which we did not run. */
+  readonly downBlocks: number
 }
 
 /** Begins to follow an epoch; one that is followed stays as it is. */
@@ -37,7 +39,9 @@ export async function openEpochs(db: Database, app: string): Promise<EpochRow[]>
 export async function updateEpoch(
   db: Database,
   { app, epoch }: Pick<EpochRow, 'app' | 'epoch'>,
-  change: Partial<Pick<EpochRow, 'commitment' | 'abstained' | 'cutOffAt' | 'demanded' | 'final'>>,
+  change: Partial<
+    Pick<EpochRow, 'commitment' | 'abstained' | 'cutOffAt' | 'demanded' | 'final' | 'downBlocks'>
+  >,
 ): Promise<void> {
   await db
     .update(epochs)

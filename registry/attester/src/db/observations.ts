@@ -1,7 +1,7 @@
 import { and, asc, eq } from 'drizzle-orm'
 import type { Observation } from '../observation/observation.ts'
 import type { Database } from './database.ts'
-import { observations } from './schema.ts'
+import { evidence, observations } from './schema.ts'
 
 /** Appends; committed to disk when this resolves. */
 export async function appendObservation(db: Database, observation: Observation): Promise<void> {
@@ -16,4 +16,22 @@ export async function observationsOfEpoch(db: Database, app: string, epoch: numb
     .where(and(eq(observations.app, app), eq(observations.epoch, epoch)))
     .orderBy(asc(observations.id))
   return rows.map(({ id: _, ...observation }) => observation)
+}
+
+/** What a report counts. */
+interface KeptEvidence {
+  readonly hash: string
+  readonly app: string
+  readonly epoch: number
+  readonly mirror: number
+  readonly text: string
+}
+
+export async function keepEvidence(db: Database, kept: readonly KeptEvidence[]): Promise<void> {
+  for (const row of kept) await db.insert(evidence).values(row).onConflictDoNothing()
+}
+
+export async function evidenceOf(db: Database, hash: string): Promise<string | undefined> {
+  const [row] = await db.select({ text: evidence.text }).from(evidence).where(eq(evidence.hash, hash))
+  return row?.text
 }

@@ -58,9 +58,33 @@ export const observations = pgTable(
     geohash: text().notNull(),
     commit: text().notNull(),
     phases: jsonb().$type<Phases | null>(),
+    /** When it was due, and the length of its slot, ms. */
+    due: moment('due').notNull().default(0),
+    intervalMs: integer('interval_ms').notNull().default(1),
   },
   (t) => [index().on(t.app, t.epoch)],
 )
+
+/** What our reports count, as it is served to whoever asks for its hash. */
+export const evidence = pgTable(
+  'evidence',
+  {
+    /** sha256 of the text, hex. */
+    hash: text().primaryKey(),
+    app: text().notNull(),
+    epoch: integer().notNull(),
+    mirror: integer().notNull(),
+    text: text().notNull(),
+  },
+  (t) => [index().on(t.app, t.epoch)],
+)
+
+/** When we last looked at an app's chain: a gap is a time in which we did not run. */
+export const watches = pgTable('watches', {
+  app: text().primaryKey(),
+  seenAt: moment('seen_at').notNull(),
+  burnHeight: integer('burn_height').notNull(),
+})
 
 /**
  * Signed events that decide something: what was followed on relays, and our own. Ours are stored before they are published:
@@ -102,6 +126,8 @@ export const epochs = pgTable(
     demanded: jsonb().$type<readonly string[]>().notNull().default([]),
     /** Why nothing is left to do; null while there is. */
     final: text(),
+    /** Burn blocks of it in which we did not run. */
+    downBlocks: integer('down_blocks').notNull().default(0),
   },
   (t) => [primaryKey({ columns: [t.app, t.epoch] })],
 )

@@ -5,6 +5,8 @@ import { targets } from './schema.ts'
 export interface Target {
   readonly app: string
   readonly mirror: number
+  /** When its next probe is due, ms since 1970. */
+  readonly dueAt: number
   readonly address: string
   /** Lowest round trip at that address, µs; 0 before the first. */
   readonly lowestMicros: number
@@ -16,14 +18,14 @@ export async function setTargets(
   db: Database,
   app: string,
   mirrors: readonly number[],
-  dueAt: () => number,
+  dueAt: (mirror: number) => number,
 ): Promise<void> {
   const gone = mirrors.length > 0 ? not(inArray(targets.mirror, [...mirrors])) : sql`true`
   await db.delete(targets).where(and(eq(targets.app, app), gone))
   if (mirrors.length === 0) return
   await db
     .insert(targets)
-    .values(mirrors.map((mirror) => ({ app, mirror, dueAt: Math.round(dueAt()) })))
+    .values(mirrors.map((mirror) => ({ app, mirror, dueAt: Math.round(dueAt(mirror)) })))
     .onConflictDoNothing()
 }
 

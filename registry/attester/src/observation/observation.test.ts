@@ -18,9 +18,15 @@ const seen = (change: Partial<Observation>): Observation => ({
   geohash: 'u0y',
   commit: 'c',
   phases: null,
+  due: 0,
+  intervalMs: 1_000,
   ...change,
 })
 const silent = (change: Partial<Observation>) => seen({ outcome: 'failed', reason: 'timeout', ...change })
+
+const about = { attester: 'aa'.repeat(32), app: 'bb'.repeat(32), epoch: 1 }
+const reported = (of: readonly Observation[], missed = 0) =>
+  reportsOf(of, about, () => missed).map(({ report }) => report)
 
 test('a round in which every network is silent is our own fault', () => {
   const before = networksThatPassed([seen({ asn: 1 }), seen({ asn: 2 }), silent({ asn: 3 })])
@@ -46,7 +52,7 @@ test('one network alone may well be down', () => {
 })
 
 test('a report counts what was conclusive, and names why the rest failed', () => {
-  const [report] = reportsOf([
+  const [report] = reported([
     seen({ rttMicros: 900 }),
     seen({ rttMicros: 700 }),
     seen({ outcome: 'failed', reason: 'stale', rttMicros: 0 }),
@@ -60,19 +66,25 @@ test('a report counts what was conclusive, and names why the rest failed', () =>
 
 test('wrong bytes once are wrong bytes', () => {
   const wrong = seen({ outcome: 'failed', reason: 'wrong-bytes', wrongBytes: true })
-  expect(reportsOf([seen({}), wrong, seen({})])[0]).toMatchObject({ wrongBytes: true, passed: 2, failed: 1 })
+  expect(reported([seen({}), wrong, seen({})])[0]).toMatchObject({ wrongBytes: true, passed: 2, failed: 1 })
 })
 
 test('there is no report on a mirror of which more than half of the probes were inconclusive', () => {
   const doubt = seen({ mirror: 2, outcome: 'inconclusive', reason: 'own-dns' })
-  expect(reportsOf([seen({ mirror: 2 }), doubt, doubt])).toEqual([])
-  expect(reportsOf([seen({ mirror: 2 }), doubt])).toHaveLength(1)
+  expect(reported([seen({ mirror: 2 }), doubt, doubt])).toEqual([])
+  expect(reported([seen({ mirror: 2 }), doubt])).toHaveLength(1)
 })
 
 test('round trips of an address that the mirror has left do not count', () => {
-  const [report] = reportsOf([
+  const [report] = reported([
     seen({ rttMicros: 100 }),
     seen({ address: '192.0.2.9', asn: 2, rttMicros: 900 }),
   ])
   expect(report).toMatchObject({ address: '192.0.2.9', asn: 2, rttMicros: 900 })
+})
+
+test('probes that were missed while we did not run count as scheduled', () => {
+  const three = [seen({}), seen({}), seen({})]
+  expect(reported(three, 3)[0]).toMatchObject({ passed: 3, inconclusive: 3, reasons: { missed: 3 } })
+  expect(reported(three, 4)).toEqual([])
 })

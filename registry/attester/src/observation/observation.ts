@@ -21,6 +21,9 @@ export interface Observation {
   readonly geohash: string
   readonly commit: string
   readonly phases: Phases | null
+  /** When it was due (ms since 1970), and the length of its slot, ms. */
+  readonly due: number
+  readonly intervalMs: number
 }
 
 /** Reasons that say no more than "nothing came back": what a fault of our own network looks like. */

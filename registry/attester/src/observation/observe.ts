@@ -1,5 +1,6 @@
 import { rulesAt } from '@understudy/chain/state'
 import { epochAt } from '@understudy/protocol/epoch'
+import { nextMoment } from '@understudy/protocol/seed'
 import { appendObservation } from '../db/observations.ts'
 import { endLease, type Target } from '../db/targets.ts'
 import type { Desk } from '../desk.ts'
@@ -22,12 +23,15 @@ export interface Observer {
 }
 
 /**
- * Probes one leased target, appends what was found to the log and makes it due again at a random moment. Undefined where there was
- * nothing to observe. Files it under the epoch in which it began.
+ * Probes one leased target, appends what was found to the log and makes it due again when the epoch's seed says. Undefined where there
+ * was nothing to observe. Files it under the epoch in which it began.
  */
 export async function observe(observer: Observer, target: Target): Promise<Observation | undefined> {
   const { desk, intervalMs } = observer
-  const next = () => desk.now() + intervalMs * (0.5 + desk.random())
+  const next = () => {
+    const seed = desk.identity.seedOf(target.app, Math.max(0, epoch))
+    return nextMoment(seed, target.mirror, desk.now(), intervalMs)
+  }
   const sight = desk.chain.sight()
   const app = sight?.apps.get(target.app)
   const mirror = app?.mirrors.get(target.mirror)
@@ -67,6 +71,8 @@ export async function observe(observer: Observer, target: Target): Promise<Obser
     geohash: announcement?.geohash ?? '',
     commit: announcement?.commit ?? '',
     phases: result?.phases ?? null,
+    due: target.dueAt,
+    intervalMs,
   }
   await appendObservation(desk.db, observation)
   const { address, micros: lowestMicros } = result?.baseline ?? {

@@ -80,6 +80,7 @@ export async function planProbe(
         commit: serves.commit,
         web: announcement.web,
       },
+      relay: announcement.relay,
       clone: announcement.clone,
       sources: [...new Set([...clones, ...announced.map((a) => a.clone)])],
       baseline: { address: target.address, micros: target.lowestMicros },

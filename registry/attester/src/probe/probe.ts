@@ -10,6 +10,8 @@ import { failed, inconclusive, passed, type Verdict, worst } from './verdict.ts'
 export interface ProbeTarget {
   readonly content: ContentTarget
   readonly possession: PossessionTarget
+  /** The relay that the mirror announces for its own. */
+  readonly relay: string
   /** Clone URL of the fork, and the other places that have the repository. */
   readonly clone: string
   readonly sources: readonly string[]
@@ -26,9 +28,11 @@ export interface ProbeDeps extends Omit<PossessionDeps, 'digestOf'> {
   /** In [0, 1). */
   readonly random: () => number
   wait(ms: number): Promise<void>
-  /** Whether our own relays answer: without them we do not blame others for being silent. */
-  online(): boolean
+  /** Whether our own relays answer, a mirror's own left out: without them we do not blame others for being silent. */
+  online(theirs: string): boolean
   readonly localAddress?: string
+  /** From which challenges leave, so that they do not come from where visits do; default the same. */
+  readonly challengeAddress?: string
   /** Deadline of one exchange, ms. */
   readonly timeoutMs: number
   /** How long an answer over relays is waited for, ms: its silence proves nothing, so it must not hold up the next probe. */
@@ -61,10 +65,13 @@ export async function probe(target: ProbeTarget, deps: ProbeDeps): Promise<Probe
   if (content.verdict.outcome === 'passed') {
     const asking = {
       ...deps,
-      digestOf: (c: Parameters<Library['digestOf']>[0]) => deps.library.digestOf(c, target.sources),
+      // A clone of ours that takes long is no reason to hold up probes, nor to blame anybody.
+      digestOf: (c: Parameters<Library['digestOf']>[0]) =>
+        Promise.race([deps.library.digestOf(c, target.sources), deps.wait(timeoutMs).then(() => undefined)]),
     }
     const micros = baseline.address === address ? baseline.micros : 0
-    const direct = await askDirectly(target.possession, micros, vantage, { timeoutMs, localAddress }, asking)
+    const dialling = { timeoutMs, localAddress: deps.challengeAddress ?? localAddress }
+    const direct = await askDirectly(target.possession, micros, vantage, dialling, asking)
     verdicts.push(direct.verdict)
     if (direct.address) address = direct.address
     rttMicros = direct.rttMicros
@@ -76,7 +83,7 @@ export async function probe(target: ProbeTarget, deps: ProbeDeps): Promise<Probe
     if (target.checkFork) verdicts.push(await probeFork(target, deps.library))
   }
   const found = worst(verdicts)
-  const blameless = found.outcome === 'failed' && !found.wrongBytes && !deps.online()
+  const blameless = found.outcome === 'failed' && !found.wrongBytes && !deps.online(target.relay)
   return {
     verdict: blameless ? inconclusive('own-relays') : found,
     address,

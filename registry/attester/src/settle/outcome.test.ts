@@ -15,7 +15,7 @@ const held = (key: string, change: Partial<HeldBundle> = {}): HeldBundle => ({
   ...change,
 })
 const row: EpochRow = {
-  ...{ app: 'app', epoch: 1, followedFrom: 0, commitment: 'c', abstained: null, final: null },
+  ...{ app: 'app', epoch: 1, followedFrom: 0, commitment: 'c', abstained: null, final: null, downBlocks: 0 },
   ...{ cutOffAt: 2_000, demanded: ['a:root-a', 'b:root-b'] },
 }
 const delta = 1_000

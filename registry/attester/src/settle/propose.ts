@@ -8,7 +8,7 @@ import {
   signedOutcomeTemplate,
 } from '@understudy/protocol/settlement'
 import { signHash } from '@understudy/protocol/sip018'
-import { claimOutcome } from '../db/epochs.ts'
+import { claimOutcome, outboxOf } from '../db/epochs.ts'
 import { eventsOfEpoch, keepEvent } from '../db/events.ts'
 import { type Desk, type EpochAt, type Stage, seconds, sign } from '../desk.ts'
 import { heldBundles } from './bundles.ts'
@@ -20,6 +20,8 @@ export const propose: Stage = async (desk, at) => {
   const attempt = attemptAt(app.schedule, row.epoch, burnHeight)
   if (row.cutOffAt === 0 || attempt < 0) return row
   if (proposerOf(rules.keys, row.epoch, attempt) !== desk.identity.key) return row
+  // M signatures are held: another outcome would only be noise.
+  if (await outboxOf(desk.db, app.id, row.epoch, round)) return row
   const chosen = admissibleBundles(await heldBundles(desk, at), row, desk.deltaMs)
   const what = { app: app.id, epoch: row.epoch, round, attempt, bundles: chosen.length }
   if (chosen.length < threshold(rules.keys)) {
