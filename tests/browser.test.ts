@@ -48,12 +48,12 @@ async function visit(
 }
 
 /** An app that is registered already, by a transaction of its maintainer. */
-async function registeredApp(name: string): Promise<string> {
+async function registeredApp(name: string, startsIn = 500): Promise<string> {
   const coordinate = coordinateOf(newKey(), name)
   const { burnHeight } = await network.client.info()
   const call = registerApp(network.contracts, {
     coordinate,
-    schedule: { start: burnHeight + 500, length: 60, notice: 3, cap: 1_000n * stx },
+    schedule: { start: burnHeight + startsIn, length: 60, notice: 3, cap: 1_000n * stx },
     terms: {
       budget: 90n * stx,
       keys: [newKey(), newKey(), newKey()].map(attesterKey).sort(),
@@ -260,6 +260,96 @@ describe('the page in a real browser', { timeout: 90_000 }, () => {
     await text(page, 'Must be at least 100 STX.')
   })
 
+  it('gives an operator the bond back, from the page that shows what a wallet has', async () => {
+    const app = await registeredApp('curtain-call', 5)
+    const nodeKey = await registeredMirror(app, 'operator8')
+    const { page } = await visit('operator8')
+    await open(page, `#/app/${app}`)
+    await page.getByRole('link', { name: 'My deposit and mirrors' }).click()
+    await button(page, 'Look at it')
+    await text(page, 'A Stacks address begins with ST')
+    await button(page, "Use my wallet's address")
+    await chooseWallet(page)
+    await text(page, 'Nothing of it is in this pool.')
+
+    await page.getByText('Add to the bond').click()
+    await page.getByLabel('Amount').fill('0')
+    await button(page, 'Review it')
+    await text(page, 'Must be more than 0 STX.')
+    await page.getByLabel('Amount').fill('25')
+    await button(page, 'Review it')
+    await text(page, 'Your wallet sends exactly 25 STX.')
+    await signAndConfirm(page)
+    await page.getByRole('link', { name: 'what this wallet has in curtain-call now' }).click()
+    const card = page.getByRole('article').filter({ hasText: 'Mirror 1' })
+    await card.getByText('125 STX').waitFor()
+    expect(await card.getByText('Bonded').count()).toBe(1)
+
+    await page.getByText('Replace the node key').click()
+    const other = newKey()
+    await page.getByLabel('New node key').fill(other)
+    await button(page, 'Review it')
+    await signAndConfirm(page)
+    await page.getByRole('link', { name: 'what this wallet has' }).click()
+    await card.locator(`code[title="${other}"]`).waitFor()
+    expect(await card.locator(`code[title="${nodeKey}"]`).count()).toBe(0)
+
+    await button(page, 'Ask for the bond back')
+    await text(page, 'This cannot be undone.')
+    await signAndConfirm(page)
+    await page.getByRole('link', { name: 'what this wallet has' }).click()
+    await card.getByText('Bond on its way back').waitFor()
+    await card.getByText(/can be withdrawn in \d+ blocks/).waitFor()
+    expect(await page.getByRole('button', { name: 'Withdraw the bond' }).count()).toBe(0)
+
+    // An epoch, its window and its challenge later.
+    await network.mine(160)
+    await button(page, 'Withdraw the bond')
+    await text(page, 'Exactly 125 STX comes back to your wallet.')
+    await signAndConfirm(page)
+    await page.getByRole('link', { name: 'what this wallet has' }).click()
+    await card.getByText('Gone').waitFor()
+  })
+
+  it('lets a funder activate a deposit that waited, and leave again', async () => {
+    const app = await registeredApp('second-act', 5)
+    const { page } = await visit('funder')
+    // Epoch 1 runs, and epoch 0 may still be settled: what is deposited now waits.
+    await network.mine(66)
+    await open(page, `#/app/${app}/fund`)
+    await page.getByLabel('Amount').fill('40')
+    await button(page, 'Review the deposit')
+    await chooseWallet(page)
+    await signAndConfirm(page)
+    await text(page, /40 STX of yours wait until no epoch is being settled/)
+    await page.getByRole('link', { name: 'your page' }).click()
+    await text(page, /count only once somebody activates them/)
+    expect(await page.getByRole('button', { name: 'Let it count' }).count()).toBe(0)
+
+    // Nobody settled epoch 0 in its window: it lapsed, and the pool is quiet.
+    await network.mine(30)
+    await button(page, 'Let it count')
+    await signAndConfirm(page)
+    await page.getByRole('link', { name: 'what this wallet has' }).click()
+    await text(page, /is worth 40 STX now/)
+
+    await page.getByText('Ask to leave').click()
+    await page.getByLabel('How much of it').fill('50')
+    await button(page, 'Review it')
+    await text(page, 'No money moves yet.')
+    await signAndConfirm(page)
+    await page.getByRole('link', { name: 'what this wallet has' }).click()
+    await text(page, /It asked to leave with 20 STX of that: possible from epoch 3 on/)
+
+    // Into epoch 4, past the window of epoch 3.
+    await network.mine(180)
+    await button(page, 'Leave with it')
+    await text(page, 'At least 20 STX comes back to your wallet.')
+    await signAndConfirm(page)
+    await page.getByRole('link', { name: 'what this wallet has' }).click()
+    await text(page, /is worth 20 STX now/)
+  })
+
   it('works from a static host below a path, and says when the registry is away', async () => {
     await registeredApp('elsewhere')
     const site = await hostSite('/some/where/', { apiUrl: network.apiUrl })
@@ -325,6 +415,13 @@ describe('the page in a real browser', { timeout: 90_000 }, () => {
         await fine()
         await open(page, `#/app/${app}/mirror`)
         await text(page, 'What to expect')
+        await fine()
+        await open(page, `#/app/${app}/account`)
+        await text(page, 'Or look at any address')
+        await fine()
+        await open(page, `#/app/${app}/account/${addressOf(devnetKey('operator6'), network.chainId)}`)
+        await text(page, 'Bonded')
+        await page.getByText('Replace the node key').click()
         await fine()
         await open(page, '#/nowhere')
         await heading(page, 'No such page')

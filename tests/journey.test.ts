@@ -144,6 +144,23 @@ describe('from a release to a badge', () => {
     })
   })
 
+  it('a stranger has their own browser compute the epoch again, without asking the API what it thinks', async () => {
+    const stranger = await (await browser.newContext()).newPage()
+    await stranger.goto(`${network.urls.web}#/app/${network.app.id}`)
+    const row = stranger.getByRole('row').filter({ hasText: 'Payable' }).last()
+    await row.getByRole('button', { name: /^Show \d+ payments/ }).click()
+    await stranger.getByRole('button', { name: 'Recompute it in this browser' }).click()
+    await stranger.getByText('The same.').waitFor({ timeout: 60_000 })
+    const { mirrors } = mirrorsSchema.parse(await read(`/api/apps/${network.app.id}/mirrors`))
+    const { mirror } = mirrors.find(({ name }) => name === 'tamperer')!
+    await stranger.getByText(`Why mirror ${mirror} earned`).click()
+    await stranger
+      .getByText(/wrong bytes/)
+      .last()
+      .waitFor()
+    await stranger.close()
+  }, 90_000)
+
   it('a README shows it: badges answer with what is true', async () => {
     const badge = async (name: string) => {
       const response = await fetch(`${network.urls.api}/badge/${network.app.id}/${name}.svg`)

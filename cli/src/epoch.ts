@@ -1,21 +1,12 @@
 import { ChainError } from '@understudy/chain/client'
 import { LogError } from '@understudy/chain/log'
 import { collectBundle } from '@understudy/chain/verify'
-import { epochTag } from '@understudy/protocol/attestation'
 import type { EpochBundle } from '@understudy/protocol/epochBundle'
-import type { NostrEvent } from '@understudy/protocol/event'
-import { kinds } from '@understudy/protocol/kinds'
 import { type Mismatch, mismatch, type NotEnough, notEnough } from '@understudy/protocol/verify'
+import { epochEvents } from '@understudy/relays/epoch'
 import type { Relays } from '@understudy/relays/relays'
 import { Failure } from './failure.ts'
 import type { Chain } from './network.ts'
-
-const epochKinds = [kinds.commitment, kinds.attestation, kinds.proposal, kinds.coSignature]
-
-/** Everything that relays hold of one epoch. */
-function epochEvents(relays: Pick<Relays, 'query'>, app: string, epoch: number): Promise<NostrEvent[]> {
-  return relays.query(epochKinds.map((kind) => ({ kinds: [kind], '#d': [epochTag(app, epoch)] })))
-}
 
 /** What chain and relays tell of an epoch, as a bundle. Throws `Failure` where the chain does not even say what to look for. */
 export async function collect(

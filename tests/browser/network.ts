@@ -26,8 +26,8 @@ export interface Network {
   readonly chainId: number
   readonly contracts: Contracts
   readonly client: StacksClient
-  /** Mines one block with what is in the mempool. Gives the burn height. */
-  mine(): Promise<number>
+  /** Mines blocks, the first with what is in the mempool. Gives the burn height. */
+  mine(burnBlocks?: number): Promise<number>
   /** Signs, sends and mines a call. */
   send(call: ContractCall, privateKey: string): Promise<Transaction>
   stop(): Promise<void>
@@ -64,10 +64,11 @@ export async function openNetwork(): Promise<Network> {
     const client = createStacksClient({ url: stacksUrl })
     const { chainId } = await client.info()
 
-    async function mine(): Promise<number> {
+    async function mine(burnBlocks = 1): Promise<number> {
       const response = await fetch(`${stacksUrl}/devnet/mine`, {
         method: 'POST',
-        signal: AbortSignal.timeout(10_000),
+        body: JSON.stringify({ burnBlocks }),
+        signal: AbortSignal.timeout(60_000),
       })
       const { burn_block_height } = (await response.json()) as { burn_block_height: number }
       return burn_block_height

@@ -1,4 +1,5 @@
 import { useEffect, useRef, useState } from 'preact/hooks'
+import { AccountPage } from './page/account.tsx'
 import { AppPage } from './page/app.tsx'
 import { FundPage } from './page/fund.tsx'
 import { OverviewPage } from './page/overview.tsx'
@@ -77,6 +78,8 @@ function Page({ route }: { route: Route }) {
       return <RegisterMirrorPage key={route.app} app={route.app} />
     case 'fund':
       return <FundPage key={route.app} app={route.app} />
+    case 'account':
+      return <AccountPage key={`${route.app} ${route.address}`} app={route.app} address={route.address} />
     case 'transaction':
       return <TransactionPage key={route.txid} txid={route.txid} />
     case 'unknown':

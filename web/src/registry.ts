@@ -1,11 +1,15 @@
 import {
+  type AccountView,
   type AppView,
+  accountViewSchema,
   appsSchema,
   appViewSchema,
   type EpochDetail,
   type EpochView,
   epochDetailSchema,
   epochsSchema,
+  type LeafProof,
+  leafProofSchema,
   type MirrorView,
   mirrorsSchema,
   type NetworkView,
@@ -25,8 +29,11 @@ export interface Registry {
   apps(): Promise<Parsed<AppView[]>>
   app(app: string): Promise<Parsed<AppView>>
   mirrors(app: string): Promise<Parsed<MirrorView[]>>
+  account(app: string, address: string): Promise<Parsed<AccountView>>
   epochs(app: string): Promise<Parsed<EpochView[]>>
   epoch(app: string, epoch: number): Promise<Parsed<EpochDetail>>
+  /** What `claim` takes for one payment. */
+  proof(app: string, epoch: number, index: number): Promise<Parsed<LeafProof>>
 }
 
 export function openRegistry({ apiUrl, deployer }: Config): Registry {
@@ -51,6 +58,9 @@ export function openRegistry({ apiUrl, deployer }: Config): Registry {
       const read = await fetched(`${apiUrl}/api/apps/${app}/epochs`, epochsSchema)
       return read.ok ? parsed(read.value.epochs) : read
     },
+    account: (app, address) => fetched(`${apiUrl}/api/apps/${app}/accounts/${address}`, accountViewSchema),
     epoch: (app, epoch) => fetched(`${apiUrl}/api/apps/${app}/epochs/${epoch}`, epochDetailSchema),
+    proof: (app, epoch, index) =>
+      fetched(`${apiUrl}/api/apps/${app}/epochs/${epoch}/leaves/${index}/proof`, leafProofSchema),
   }
 }

@@ -5,14 +5,20 @@ export type Route =
   | { readonly page: 'app'; readonly app: string }
   | { readonly page: 'register-mirror'; readonly app: string }
   | { readonly page: 'fund'; readonly app: string }
+  /** What an account has in an app; without an address, the choice of one. */
+  | { readonly page: 'account'; readonly app: string; readonly address?: string }
   | { readonly page: 'transaction'; readonly txid: string }
   | { readonly page: 'unknown' }
 
 const id = /^[0-9a-f]{64}$/
 
 export function parseRoute(hash: string): Route {
-  const [first = '', second = '', third = '', ...rest] = hash.replace(/^#?\/?/, '').split('/')
-  if (rest.length > 0) return { page: 'unknown' }
+  const [first = '', second = '', third = '', fourth = '', ...rest] = hash.replace(/^#?\/?/, '').split('/')
+  if (first === 'app' && id.test(second) && third === 'account' && rest.length === 0) {
+    if (fourth === '') return { page: 'account', app: second }
+    if (/^S[0-9A-Z]{38,40}$/.test(fourth)) return { page: 'account', app: second, address: fourth }
+  }
+  if (fourth !== '' || rest.length > 0) return { page: 'unknown' }
   if (first === '') return { page: 'overview' }
   if (first === 'register' && second === '') return { page: 'register-app' }
   if (first === 'tx' && /^0x[0-9a-f]{64}$/.test(second) && third === '')
@@ -37,6 +43,8 @@ export function hrefOf(route: Exclude<Route, { page: 'unknown' }>): string {
       return `#/app/${route.app}/mirror`
     case 'fund':
       return `#/app/${route.app}/fund`
+    case 'account':
+      return `#/app/${route.app}/account${route.address ? `/${route.address}` : ''}`
     case 'transaction':
       return `#/tx/${route.txid}`
   }

@@ -22,6 +22,10 @@ const sentSchema = z.object({
       before: z.string().check(z.regex(/^\d{1,39}$/)),
       amount: z.string().check(z.regex(/^\d{1,39}$/)),
     }),
+    /** Something about the sender's deposit or mirrors: their page tells what became of it. */
+    z.object({ kind: z.literal('account') }),
+    /** A payment of an epoch, by the index of its leaf. */
+    z.object({ kind: z.literal('claim'), epoch: z.int(), index: z.int() }),
   ]),
   fate: z.discriminatedUnion('state', [
     z.object({ state: z.literal('pending') }),

@@ -47,7 +47,7 @@ export interface NetworkOptions {
   readonly repo?: string
   /** `usual` where they are free, or `any`: tests take any. */
   readonly ports?: 'usual' | 'any'
-  /** Burn blocks between registration and epoch 0. Default 40, and more for a large repository, which takes longer to clone. */
+  /** Burn blocks between registration and epoch 0. Default 40, more for a large repository or on a slow machine. */
   readonly lead?: number
   /** Mean pause between two probes of one mirror, ms. Default 3,000. */
   readonly probeIntervalMs?: number
@@ -156,6 +156,7 @@ interface Ground {
 
 async function build(options: NetworkOptions, ground: Ground): Promise<Network> {
   const { dataDir, repo, stages, processes } = ground
+  const startedAt = performance.now()
   const folder = (name: string) => join(dataDir, name)
   const port = await ports(options, dataDir)
   const urls = {
@@ -265,7 +266,9 @@ async function build(options: NetworkOptions, ground: Ground): Promise<Network> 
   }
   const entry = state.entry ?? (await createMaster(dataDir, config, repo)).entry
   remember({ entry })
-  const lead = options.lead ?? 40 + Math.min(40, Math.floor((await countFiles(checkout)) / 250))
+  // A block is a second, and a machine that came this far slowly takes long to bond the mirrors, too.
+  const late = Math.max(0, Math.ceil(1.5 * ((performance.now() - startedAt) / 1_000 - 10)))
+  const lead = options.lead ?? 40 + Math.min(40, Math.floor((await countFiles(checkout)) / 250)) + late
   writeFileSync(folder('rules.json'), JSON.stringify(demoRules([...attesters.values()], `+${lead}`)))
   const registration = await cli.run(
     registered,

@@ -1,5 +1,5 @@
 import { hexToBytes } from '@noble/hashes/utils.js'
-import { epochStart, type Schedule } from '@understudy/protocol/epoch'
+import { epochAt, epochEnd, epochStart, type Schedule } from '@understudy/protocol/epoch'
 import type { BondedMirror } from '@understudy/protocol/outcome'
 import type { Rules } from '@understudy/protocol/rules'
 import type { ChainEvent } from './log.ts'
@@ -527,4 +527,19 @@ export function isPayable(
     now.burnHeight >= settlement.burn + settlement.challenge &&
     now.height >= settlement.height + settlement.challenge
   )
+}
+
+/**
+ * Whether every ended epoch of an app is final, settled and payable or lapsed: only then does the pool mint and redeem shares. The contract's
+ * `is-quiet` may still say no for a challenge time after a settlement was voided.
+ */
+export function isQuiet(
+  app: ChainApp,
+  now: { readonly burnHeight: number; readonly height: number },
+): boolean {
+  if (![...app.settlements.values()].every((settlement) => isPayable(settlement, now))) return false
+  const ended = epochAt(app.schedule, now.burnHeight) - 1
+  if (ended < 0 || app.settlements.has(ended)) return true
+  const rules = rulesAt(app, ended)
+  return !rules || now.burnHeight >= epochEnd(app.schedule, ended) + rules.window
 }

@@ -159,6 +159,35 @@ export const leafProofSchema = z.object({
   claimTxid: txid,
 })
 
+/** GET /api/apps/:app/accounts/:address: what a Stacks account has in an app. Money in µSTX. */
+export const accountViewSchema = z.object({
+  address: z.string(),
+  /** What it deposited, as shares; what they are worth now falls as epochs are settled. */
+  deposit: z.object({ shares: money, worth: money }),
+  /** A deposit that waits until no epoch is being settled; it counts only then. */
+  waiting: z.nullable(z.object({ amount: money, version: height })),
+  /** A wish to leave: possible from epoch `ready` on. */
+  exit: z.nullable(z.object({ shares: money, worth: money, ready: height })),
+  /** Whether every ended epoch is final: only then does a deposit count, and does anybody leave. */
+  quiet: z.boolean(),
+  mirrors: z.array(
+    z.object({
+      mirror: height,
+      nodeKey: hex32,
+      endpoint: z.string(),
+      bond: money,
+      paid: money,
+      /** Burn height from which the bond no longer counts, and from which it can be withdrawn. */
+      unbonding: z.nullable(height),
+      ready: z.nullable(height),
+      retired: z.boolean(),
+      withdrawn: z.boolean(),
+    }),
+  ),
+  /** Payments to it that can be claimed now and were not, of the newest epochs. */
+  unclaimed: z.array(z.object({ epoch: height, index: height, mirror: height, amount: money })),
+})
+
 export const attestationViewSchema = z.object({
   eventId: hex32,
   attester: hex32,
@@ -197,6 +226,7 @@ export type AppView = z.infer<typeof appViewSchema>
 export type MirrorView = z.infer<typeof mirrorViewSchema>
 export type EpochView = z.infer<typeof epochViewSchema>
 export type EpochDetail = z.infer<typeof epochDetailSchema>
+export type AccountView = z.infer<typeof accountViewSchema>
 export type AttestationView = z.infer<typeof attestationViewSchema>
 export type MirrorDetail = z.infer<typeof mirrorDetailSchema>
 export type LeafProof = z.infer<typeof leafProofSchema>

@@ -65,6 +65,9 @@ export function AppPage({ app: id }: { app: string }) {
         <a class="button" href={hrefOf({ page: 'register-mirror', app: id })}>
           Register a mirror
         </a>
+        <a class="button" href={hrefOf({ page: 'account', app: id })}>
+          My deposit and mirrors
+        </a>
       </p>
       <Facts app={value} />
 

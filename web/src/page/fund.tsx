@@ -1,7 +1,7 @@
 import type { AppView, NetworkView } from '@understudy/protocol/api'
 import { useState } from 'preact/hooks'
 import { useDraft } from '../draft.ts'
-import { formatStx, parseStx } from '../money.ts'
+import { formatStx } from '../money.ts'
 import { Field } from '../part/field.tsx'
 import { Loading } from '../part/loading.tsx'
 import { type Proposal, Review } from '../part/review.tsx'
@@ -12,6 +12,7 @@ import { Unaudited } from '../part/unaudited.tsx'
 import { usePolled } from '../polled.ts'
 import { hrefOf } from '../route.ts'
 import { useTheatre } from '../theatre.ts'
+import { readAmount } from '../typed.ts'
 import { lasts, rulesInWords } from '../words.ts'
 
 export function FundPage({ app: id }: { app: string }) {
@@ -68,8 +69,12 @@ function FundForm({ app, network }: { app: AppView; network: NetworkView }) {
           <li key={sentence}>{sentence}</li>
         ))}
         <li>
-          A deposit is spent on mirrors as epochs are settled. This version of the contract has no way to take
-          back what is not spent.
+          A deposit is spent on mirrors as epochs are settled. What is not spent yet you may take back, two
+          epochs after you ask for it, while no ended epoch waits for its settlement.
+        </li>
+        <li>
+          A deposit that arrives while an epoch is being settled waits: it counts, and is spent, only once
+          somebody activates it. Until then you may take it back at once.
         </li>
       </ul>
       <Field
@@ -94,11 +99,6 @@ function FundForm({ app, network }: { app: AppView; network: NetworkView }) {
       </p>
     </form>
   )
-}
-
-function readAmount(text: string) {
-  const read = parseStx(text)
-  return read.ok && read.value === 0n ? ({ ok: false, reason: 'Must be more than 0 STX.' } as const) : read
 }
 
 const formatTenths = (tenths: bigint): string =>

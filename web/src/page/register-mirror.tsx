@@ -1,9 +1,8 @@
 import type { AppView, MirrorView, NetworkView } from '@understudy/protocol/api'
-import { type Parsed, parsed, refused } from '@understudy/protocol/event'
 import { useState } from 'preact/hooks'
 import { useDraft } from '../draft.ts'
 import { expectation, networksOf } from '../expectation.ts'
-import { formatStx, parseStx } from '../money.ts'
+import { formatStx } from '../money.ts'
 import { Field } from '../part/field.tsx'
 import { Loading } from '../part/loading.tsx'
 import { type Proposal, Review } from '../part/review.tsx'
@@ -11,10 +10,10 @@ import { Title } from '../part/title.tsx'
 import { Trouble } from '../part/trouble.tsx'
 import { Unaudited } from '../part/unaudited.tsx'
 import { usePolled } from '../polled.ts'
-import { parsePublicKey } from '../publicKey.ts'
 import { hrefOf } from '../route.ts'
 import { useTheatre } from '../theatre.ts'
 import { plural } from '../time.ts'
+import { readAmount, readEndpoint, readNodeKey } from '../typed.ts'
 
 export function RegisterMirrorPage({ app: id }: { app: string }) {
   const { registry, network } = useTheatre()
@@ -63,7 +62,7 @@ function MirrorForm(props: { app: AppView; apps: AppView[]; mirrors: MirrorView[
   const read = {
     nodeKey: readNodeKey(draft.nodeKey),
     endpoint: readEndpoint(draft.endpoint),
-    bond: readBond(draft.bond, least),
+    bond: readAmount(draft.bond, least),
   }
   const problem = (name: keyof typeof read) => {
     const field = read[name]
@@ -177,32 +176,6 @@ function MirrorForm(props: { app: AppView; apps: AppView[]; mirrors: MirrorView[
       </p>
     </form>
   )
-}
-
-function readNodeKey(text: string): Parsed<string> {
-  return text.trim() === '' ? refused('Paste the public key of your node.') : parsePublicKey(text)
-}
-
-function readEndpoint(text: string): Parsed<string> {
-  const typed = text.trim()
-  try {
-    const url = new URL(typed)
-    const local = ['localhost', '127.0.0.1'].includes(url.hostname)
-    if (url.protocol !== 'https:' && !(url.protocol === 'http:' && local))
-      return refused('Must begin with https://')
-    if (url.username || url.password) return refused('Must not contain a user name or password.')
-    if (url.search || url.hash) return refused('Must end before any ? or #.')
-    const address = url.href.replace(/\/$/, '')
-    return address.length > 200 ? refused('Must not be longer than 200 characters.') : parsed(address)
-  } catch {
-    return refused('Write a web address, such as https://mirror.example.org')
-  }
-}
-
-function readBond(text: string, least: bigint): Parsed<bigint> {
-  const read = parseStx(text)
-  if (read.ok && read.value < least) return refused(`Must be at least ${formatStx(least)} STX.`)
-  return read
 }
 
 function registration(app: AppView, mirror: { nodeKey: string; endpoint: string; bond: bigint }): Proposal {

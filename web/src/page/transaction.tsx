@@ -93,9 +93,18 @@ function Fate({ row }: { row: Sent }) {
   }
 }
 
-function formOf({ app, expect }: Sent): string {
-  if (expect.kind === 'app') return hrefOf({ page: 'register-app' })
-  return hrefOf({ page: expect.kind === 'mirror' ? 'register-mirror' : 'fund', app })
+function formOf({ app, expect, sender }: Sent): string {
+  switch (expect.kind) {
+    case 'app':
+      return hrefOf({ page: 'register-app' })
+    case 'mirror':
+      return hrefOf({ page: 'register-mirror', app })
+    case 'deposit':
+      return hrefOf({ page: 'fund', app })
+    case 'account':
+    case 'claim':
+      return hrefOf({ page: 'account', app, address: sender })
+  }
 }
 
 /** What the registry says now, which is how everyone else sees it. */
@@ -118,11 +127,19 @@ function Result({ row }: { row: Sent }) {
     case 'deposit':
       if (BigInt(app.pool.deposited) < BigInt(row.expect.before) + BigInt(row.expect.amount))
         return <Waiting />
+      return <NewDeposit app={app} funder={row.sender} />
+    case 'account':
       return (
         <p class="result">
-          The pool of <AppLink app={app} /> now has <Stx micro={app.pool.free} /> free.
+          See{' '}
+          <a href={hrefOf({ page: 'account', app: app.app, address: row.sender })}>
+            what this wallet has in {app.name} now
+          </a>
+          .
         </p>
       )
+    case 'claim':
+      return <NewPayment app={app} epoch={row.expect.epoch} index={row.expect.index} />
   }
 }
 
@@ -141,6 +158,38 @@ function NewMirror({ app, nodeKey, owner }: { app: AppView; nodeKey: string; own
       {mirror.bound
         ? 'Its node confirms this wallet.'
         : 'It can earn once its node announces itself and names this wallet.'}
+    </p>
+  )
+}
+
+function NewDeposit({ app, funder }: { app: AppView; funder: string }) {
+  const { registry } = useTheatre()
+  const account = usePolled(`account ${app.app} ${funder}`, () => registry.account(app.app, funder))
+  if (account.state !== 'ready') return <Waiting />
+  const { waiting } = account.value
+  const own = <a href={hrefOf({ page: 'account', app: app.app, address: funder })}>your page</a>
+  return (
+    <p class="result">
+      The pool of <AppLink app={app} /> now has <Stx micro={app.pool.free} /> free.{' '}
+      {waiting && (
+        <>
+          <Stx micro={waiting.amount} /> of yours wait until no epoch is being settled: {own} activates them,
+          or takes them back.
+        </>
+      )}
+    </p>
+  )
+}
+
+function NewPayment({ app, epoch, index }: { app: AppView; epoch: number; index: number }) {
+  const { registry } = useTheatre()
+  const detail = usePolled(`epoch ${app.app} ${epoch}`, () => registry.epoch(app.app, epoch))
+  const payout = detail.state === 'ready' && detail.value.payouts.find((row) => row.index === index)
+  if (!payout || payout.claimTxid === null) return <Waiting />
+  return (
+    <p class="result">
+      <Stx micro={payout.amount} /> for epoch {epoch} of <AppLink app={app} /> went to{' '}
+      <code title={payout.recipient}>{shortened(payout.recipient)}</code>.
     </p>
   )
 }

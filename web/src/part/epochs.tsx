@@ -7,6 +7,7 @@ import { plural } from '../time.ts'
 import { blockNumber, epochStates, heightInWords, recomputations } from '../words.ts'
 import { Loading } from './loading.tsx'
 import { Pill } from './pill.tsx'
+import { Recompute } from './recompute.tsx'
 import { Stx } from './stx.tsx'
 import { Trouble } from './trouble.tsx'
 
@@ -101,6 +102,7 @@ function Epoch({ app, epoch, names }: { app: AppView; epoch: EpochView; names: N
         <tr class="inset">
           <td colSpan={6}>
             <Payouts app={app.app} epoch={epoch.epoch} names={names} />
+            <Recompute app={app.app} epoch={epoch.epoch} />
           </td>
         </tr>
       )}

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import {
+  accountViewSchema,
   apiErrorSchema,
   appsSchema,
   appViewSchema,
@@ -195,6 +196,50 @@ describe('the registry over HTTP', () => {
     expect(await view(app, `${at}/epochs/0`, epochDetailSchema)).toMatchObject({ payouts: [{ claimTxid }] })
   })
 
+  it('tells an account what it has: a deposit and a wish to leave, mirrors, payments to claim', async () => {
+    const demo = new Demo().register()
+    const { app, hear } = await serve(demo)
+    const { maintainer } = demo.chain.read().state.apps.get(demo.app)!
+    const read = (address: string) =>
+      view(app, `/api/apps/${demo.app}/accounts/${address}`, accountViewSchema)
+    const { owner } = (await view(app, `/api/apps/${demo.app}/mirrors`, mirrorsSchema)).mirrors[0]!
+    const nothing = { deposit: { shares: '0', worth: '0' }, waiting: null, exit: null, unclaimed: [] }
+    expect(await read(maintainer)).toEqual({
+      ...nothing,
+      address: maintainer,
+      deposit: { shares: '100000000', worth: '100000000' },
+      quiet: true,
+      mirrors: [],
+    })
+    expect(await read(owner)).toMatchObject({
+      ...nothing,
+      mirrors: [{ mirror: 1, bond: '10000000', paid: '0', unbonding: null, ready: null }],
+    })
+
+    demo.moveTo(demo.start + demo.length)
+    const first = await demo.epoch(0)
+    await hear(first.events)
+    expect(await read(maintainer)).toMatchObject({ quiet: false })
+    demo.settle(0, first)
+    expect(await read(owner)).toMatchObject({ quiet: false, unclaimed: [] })
+    demo.moveTo(demo.chain.burnHeight + 6)
+    const leaf = first.outcome.leaves.find(({ recipient }) => recipient === owner)!
+    expect(await read(owner)).toMatchObject({
+      quiet: true,
+      unclaimed: [{ epoch: 0, index: leaf.index, mirror: 1, amount: leaf.amount.toString() }],
+    })
+    const left = 100_000_000n - first.outcome.allocated
+    expect(await read(maintainer)).toMatchObject({ deposit: { worth: left.toString() } })
+    demo.claim(0, first.outcome, leaf.index)
+    const after = await read(owner)
+    expect(after).toMatchObject({ unclaimed: [], mirrors: [{ paid: leaf.amount.toString() }] })
+    // An epoch that nobody settled is final only when its window is over.
+    demo.moveTo(demo.start + 2 * demo.length)
+    expect(await read(maintainer)).toMatchObject({ quiet: false })
+    demo.moveTo(demo.start + 2 * demo.length + 30)
+    expect(await read(maintainer)).toMatchObject({ quiet: true })
+  })
+
   it('shows no payouts where what it recomputes is not what is on the chain', async () => {
     const demo = new Demo().register()
     const { app, hear } = await serve(demo)
@@ -243,6 +288,8 @@ describe('the registry over HTTP', () => {
       [`/api/apps/${unknown}`, 404, 'not-found'],
       [`/api/apps/${unknown}/mirrors`, 404, 'not-found'],
       [`/api/apps/${unknown}/epochs`, 404, 'not-found'],
+      [`/api/apps/${demo.app}/accounts/nobody`, 400, 'bad-parameter'],
+      [`/api/apps/${unknown}/accounts/ST1PQHQKV0RJXZFY1DGX8MNSNYVE3VGZJSRTPGZGM`, 404, 'not-found'],
       [`/api/apps/${demo.app}/mirrors/0`, 404, 'not-found'],
       [`/api/apps/${demo.app}/mirrors/-1`, 400, 'bad-parameter'],
       [`/api/apps/${demo.app}/mirrors/1e3`, 400, 'bad-parameter'],
@@ -322,6 +369,7 @@ describe('the registry over HTTP', () => {
       '/api/apps/{app}',
       '/api/apps/{app}/mirrors',
       '/api/apps/{app}/mirrors/{mirror}',
+      '/api/apps/{app}/accounts/{address}',
       '/api/apps/{app}/epochs',
       '/api/apps/{app}/epochs/{epoch}',
       '/api/apps/{app}/epochs/{epoch}/leaves/{index}/proof',

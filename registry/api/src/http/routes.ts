@@ -1,4 +1,5 @@
 import {
+  accountViewSchema,
   appsSchema,
   appViewSchema,
   epochDetailSchema,
@@ -25,6 +26,9 @@ export const parameters = {
   mirror: index('a mirror id'),
   epoch: index('an epoch'),
   index: index('the index of a leaf'),
+  address: z
+    .string()
+    .check(z.regex(/^S[A-Z0-9]{27,40}(\.[a-zA-Z][a-zA-Z0-9-]{0,127})?$/, 'expected a Stacks address')),
   limit: z._default(index('how many').check(z.minimum(1), z.maximum(200)), 50),
   before: z.optional(index('an epoch')),
 }
@@ -47,6 +51,7 @@ export interface Given {
   readonly mirror: number
   readonly epoch: number
   readonly index: number
+  readonly address: string
   readonly limit: number
   readonly before?: number
 }
@@ -91,6 +96,13 @@ export function routesOf(registry: Registry, network: () => NetworkView | undefi
       takes: ['app', 'mirror'],
       gives: mirrorDetailSchema,
       answer: ({ app, mirror }) => registry.mirror(app, mirror),
+    },
+    {
+      path: '/api/apps/:app/accounts/:address',
+      summary: 'What a Stacks account has in an app: deposit, mirrors, payments to claim',
+      takes: ['app', 'address'],
+      gives: accountViewSchema,
+      answer: ({ app, address }) => registry.account(app, address),
     },
     {
       path: '/api/apps/:app/epochs',

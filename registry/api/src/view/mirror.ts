@@ -96,7 +96,7 @@ function reasonsOf(reports: readonly Report[]): Record<string, number> {
 }
 
 /** µSTX that claims paid for this mirror, in one epoch or in all. */
-function paidTo(app: ChainApp, mirror: number, epoch?: number): bigint {
+export function paidTo(app: ChainApp, mirror: number, epoch?: number): bigint {
   let paid = 0n
   for (const settlement of app.settlements.values()) {
     if (epoch !== undefined && settlement.epoch !== epoch) continue

@@ -1,5 +1,6 @@
-import { type ChainApp, rulesAt } from '@understudy/chain/state'
+import { type ChainApp, isPayable, rulesAt } from '@understudy/chain/state'
 import type {
+  AccountView,
   AppView,
   EpochDetail,
   EpochView,
@@ -23,6 +24,7 @@ import {
   repositoryOfApp,
 } from '../db/queries.ts'
 import type { ChainSnapshot } from '../projector/follower.ts'
+import { accountView } from './account.ts'
 import { appView, currentRules } from './app.ts'
 import { epochDetail, epochView, leafProof } from './epoch.ts'
 import { mirrorDetail, mirrorView, type Verdict } from './mirror.ts'
@@ -45,6 +47,7 @@ export interface Registry {
   readonly apps: () => Promise<AppView[]>
   readonly picture: (app: string) => Promise<Picture | undefined>
   readonly mirror: (app: string, mirror: number) => Promise<MirrorDetail | undefined>
+  readonly account: (app: string, address: string) => Promise<AccountView | undefined>
   readonly epochs: (app: string, page: Page) => Promise<EpochView[] | undefined>
   readonly epoch: (app: string, epoch: number) => Promise<EpochDetail | undefined>
   readonly proof: (app: string, epoch: number, index: number) => Promise<LeafProof | undefined>
@@ -54,6 +57,8 @@ export interface Registry {
 const verdictEpochs = 3
 /** Attestations shown with a mirror. */
 const shownAttestations = 500
+/** Epochs in which an account's unclaimed payments are looked for. */
+const unclaimedEpochs = 20
 /** Settled epochs whose payouts are remembered. */
 const maxRecomputed = 500
 /** Pictures are looked at anew after this long even where nothing new came in, s: announcements expire. */
@@ -170,6 +175,27 @@ export function createRegistry(
       const view = mirrors.find((m) => m.mirror === number)
       const counts = (key: string, epoch: number) => rulesAt(app, epoch)?.keys.includes(key) ?? false
       return view && mirrorDetail(view, app, mirror, attestations, counts)
+    },
+
+    async account(id, address) {
+      const { state, events, ...heights } = chain()
+      const app = state.apps.get(id)
+      if (!app) return undefined
+      const open = [...app.settlements.values()]
+        .filter((settlement) => !settlement.swept && settlement.claims.size < settlement.count)
+        .filter((settlement) => isPayable(settlement, heights))
+        .sort((a, b) => b.epoch - a.epoch)
+        .slice(0, unclaimedEpochs)
+      const unclaimed = await Promise.all(
+        open.map(async ({ epoch, claims }) => {
+          const recomputed = await payoutsOf(app, epoch, events)
+          if (recomputed?.state !== 'same') return []
+          return recomputed.outcome.leaves
+            .filter(({ index, recipient }) => recipient === address && !claims.has(index))
+            .map(({ index, mirror, amount }) => ({ epoch, index, mirror, amount: amount.toString() }))
+        }),
+      )
+      return accountView(app, address, heights, unclaimed.flat())
     },
 
     async epochs(id, { before, limit }) {

@@ -1,0 +1,15 @@
+import { epochTag } from '@understudy/protocol/attestation'
+import type { NostrEvent } from '@understudy/protocol/event'
+import { kinds } from '@understudy/protocol/kinds'
+import type { Relays } from './relays.ts'
+
+const epochKinds = [kinds.commitment, kinds.attestation, kinds.proposal, kinds.coSignature]
+
+/** Everything that relays hold of one epoch: what a verifier needs beside the chain. */
+export function epochEvents(
+  relays: Pick<Relays, 'query'>,
+  app: string,
+  epoch: number,
+): Promise<NostrEvent[]> {
+  return relays.query(epochKinds.map((kind) => ({ kinds: [kind], '#d': [epochTag(app, epoch)] })))
+}
