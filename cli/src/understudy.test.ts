@@ -59,9 +59,9 @@ describe('usage', () => {
   })
 
   test.each([
+    [['attester', '--state-only'], 'unknown option --state-only'],
     [['frobnicate'], 'Unknown command frobnicate'],
     [['fund', '--app', app], 'Missing required argument: --amount'],
-    [['attester', '--state-only'], 'unknown option --state-only'],
     [['activate'], 'Missing required argument: --app'],
     [['fund', '--app', app, '--amount', '1stx', '--amout', '2'], 'unknown option --amout'],
     [['fund', '--app', app, '--amount', 'lots'], '--amount: lots is not an amount'],

@@ -10,16 +10,14 @@ const baseUrl = (protocol: RegExp) =>
     .refine((value) => !/[?#@]/.test(value), 'expected no credentials, query or fragment')
     .transform((value) => value.replace(/\/+$/, ''))
 
-export const appVariable = z
-  .string()
-  .refine((value) => parseCoordinate(value).ok, 'expected 30617:<pubkey>:<identifier>')
-  .describe('The app to keep alive: its NIP-34 coordinate')
-
 /** A node's configuration. */
 export const nodeEnv = z.object({
   ...commonEnv,
   ...limitsEnv,
-  APP: appVariable,
+  APP: z
+    .string()
+    .refine((value) => parseCoordinate(value).ok, 'expected 30617:<pubkey>:<identifier>')
+    .describe('The app to keep alive: its NIP-34 coordinate'),
   REPOSITORY_URL: z.string().min(1).max(300).describe('Clone URL of your fork'),
   PUBLIC_URL: baseUrl(/^https?$/).describe('Where visitors reach this node'),
   PUBLIC_RELAY_URL: baseUrl(/^wss?$/)

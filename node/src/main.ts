@@ -115,14 +115,14 @@ const pipeline = createPipeline({
     prepareRelease(signed, { repository, objects, files, cacheDir, signal: stopping.signal }),
   async onSwitch(prepared) {
     serving.set(prepared.release.seq)
-    // Siblings may lack it, and so may every other relay by now.
-    await relay.publish(prepared.event)
     await writeAccepted(acceptedPath, prepared)
     const kept = former ? [prepared, former] : [prepared]
     former = prepared
     await files.prune(kept.flatMap((one) => [...one.files.values()]))
     await prunePrepared(cacheDir, kept)
     announcer.announce()
+    // Siblings may lack it, and so may every other relay by now.
+    await relay.publish(prepared.event)
   },
   random,
   log,
