@@ -97,6 +97,20 @@ test('a sibling that lies is left, and nothing of its lie is kept', async () => 
   expect(await a.ids()).not.toContain(forged.id)
 })
 
+test('a sibling that takes few events a second is given all of them, in its own time', async () => {
+  const events = all.slice(0, 150)
+  const a = await start(events)
+  const b = await start([], {
+    limits: { eventBurst: 60, eventsPerSecond: 100 },
+    now: () => testTime * 1000 + performance.now(),
+  })
+  const declined = createDeclined()
+  const result = await a.relay.syncWith(b.url, filter, { declined })
+  expect(result).toMatchObject({ failure: undefined, sent: events.length })
+  expect(events.filter((event) => declined.has(event.id))).toEqual([])
+  expect(await b.ids()).toEqual(idsOf(events))
+})
+
 test('a sibling that says nothing is left after a while', async () => {
   const server = new WebSocketServer({ port: 0, host: '127.0.0.1' })
   cleanups.push(() => {
