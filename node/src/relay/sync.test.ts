@@ -2,11 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { NostrEvent } from '@understudy/protocol/event'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { author, connect, startRelay, testTime } from './fixture.ts'
 import { openStore } from './store.ts'
 import { createDeclined } from './sync.ts'
+
+vi.setConfig({ testTimeout: 120_000 })
 
 const alice = await author(1)
 const cleanups: (() => unknown)[] = []
