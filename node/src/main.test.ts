@@ -135,6 +135,7 @@ const startNode = () =>
     STX_ADDRESS: addressOf(chainKeys.operator, 0x80000000),
     GEOHASH: 'u0yjj',
     COUNTRY: 'DE',
+    UPDATE_SPREAD_SECONDS: '0.2',
   })
 
 async function land(transaction: SignedTransaction): Promise<void> {

@@ -8,8 +8,9 @@ import { createLog } from '@understudy/host/log'
 import { createMetrics } from '@understudy/host/metrics'
 import { onShutdown } from '@understudy/host/shutdown'
 import { z } from 'zod'
+import { pubkeys } from '../config.ts'
 import { createAccess } from './access.ts'
-import { adminType, createAdmin, maxAdminBytes } from './admin.ts'
+import { adminType, createAdmin, isAdminCall, maxAdminBytes } from './admin.ts'
 import { informationType } from './information.ts'
 import { limitsEnv, limitsOf } from './limits.ts'
 import { createRelay } from './relay.ts'
@@ -20,9 +21,6 @@ import { startStore } from './writing.ts'
 
 /** A relay on its own: config → store → relay → HTTP. */
 const { DATA_DIR, PORT, HOST, PLACES_FILE, LOG_LEVEL } = commonEnv
-const pubkeys = list
-  .pipe(z.array(z.string().regex(/^[0-9a-f]{64}$/, 'expected public keys as hex')))
-  .optional()
 const relayEnv = z.object({
   DATA_DIR,
   PORT,
@@ -104,7 +102,7 @@ const server = createServer(async (req, res) => {
   if (req.method === 'OPTIONS') {
     res.setHeader('access-control-allow-headers', '*')
     answer(204, 'text/plain', '')
-  } else if (admin && req.method === 'POST' && req.headers['content-type'] === adminType) {
+  } else if (admin && req.method === 'POST' && isAdminCall(req.headers['content-type'])) {
     const body = await bodyOf(req, maxAdminBytes).catch(() => undefined)
     if (!body) return answer(413, adminType, JSON.stringify({ error: 'too large' }))
     const base = config.PUBLIC_RELAY_URL?.replace(/^ws/, 'http') ?? `http://${req.headers.host}/`

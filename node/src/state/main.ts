@@ -11,7 +11,7 @@ import { appId } from '@understudy/protocol/app'
 import { openRelays } from '@understudy/relays/relays'
 import { loadVerify } from '@understudy/relays/verify'
 import { z } from 'zod'
-import { nodeEnv } from '../config.ts'
+import { appVariable } from '../config.ts'
 import { keptOf } from '../everywhere.ts'
 import { createRelay } from '../relay/relay.ts'
 import { appScope } from '../relay/scope.ts'
@@ -29,7 +29,7 @@ const rulesMs = 15_000
 
 const { STACKS_API_URL, DEPLOYER, RELAYS, DATA_DIR, PLACES_FILE, LOG_LEVEL } = commonEnv
 const stateEnv = z.object({
-  APP: nodeEnv.shape.APP,
+  APP: appVariable,
   STACKS_API_URL,
   DEPLOYER,
   RELAYS,
