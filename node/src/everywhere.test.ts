@@ -12,6 +12,7 @@ import { author, startRelay, testTime } from './relay/fixture.ts'
 import { createSiblings } from './relay/siblings.ts'
 import { startStore } from './relay/writing.ts'
 
+vi.setConfig({ testTimeout: 120_000 })
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
@@ -19,7 +20,7 @@ afterEach(async () => {
 
 const [release, attester] = [await author(1), await author(2)]
 const coordinate = coordinateOf(release.pubkey, 'site')
-const eventually = (look: () => unknown) => vi.waitFor(look, { timeout: 20_000, interval: 20 })
+const eventually = (look: () => unknown) => vi.waitFor(look, { timeout: 60_000, interval: 20 })
 
 async function start() {
   const dir = mkdtempSync(join(tmpdir(), 'understudy-everywhere-'))

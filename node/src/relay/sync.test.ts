@@ -2,11 +2,13 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { NostrEvent } from '@understudy/protocol/event'
-import { afterEach, expect, test } from 'vitest'
+import { afterEach, expect, test, vi } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { author, connect, startRelay, testTime } from './fixture.ts'
 import { openStore } from './store.ts'
 import { createDeclined } from './sync.ts'
+
+vi.setConfig({ testTimeout: 120_000 })
 
 const alice = await author(1)
 const cleanups: (() => unknown)[] = []
@@ -95,6 +97,20 @@ test('a sibling that lies is left, and nothing of its lie is kept', async () => 
   const result = await a.relay.syncWith(url, filter, { declined: createDeclined() })
   expect(result.failure).toBe('sent an event with a bad id or signature')
   expect(await a.ids()).not.toContain(forged.id)
+})
+
+test('a sibling that takes few events a second is given all of them, in its own time', async () => {
+  const events = all.slice(0, 150)
+  const a = await start(events)
+  const b = await start([], {
+    limits: { eventBurst: 60, eventsPerSecond: 100 },
+    now: () => testTime * 1000 + performance.now(),
+  })
+  const declined = createDeclined()
+  const result = await a.relay.syncWith(b.url, filter, { declined })
+  expect(result).toMatchObject({ failure: undefined, sent: events.length })
+  expect(events.filter((event) => declined.has(event.id))).toEqual([])
+  expect(await b.ids()).toEqual(idsOf(events))
 })
 
 test('a sibling that says nothing is left after a while', async () => {

@@ -45,7 +45,7 @@ export function createDeclined(most = 50_000) {
 }
 
 /** Ids asked for at once, and events that may be on their way in. */
-const page = 500
+const page = 250
 const inFlight = 2_000
 /** Events sent that the sibling has not acknowledged. */
 const unacknowledged = 128

@@ -8,6 +8,7 @@ import { openStore } from './store.ts'
 import { startStore } from './writing.ts'
 
 const alice = await author(1)
+vi.setConfig({ testTimeout: 120_000 })
 const cleanups: (() => unknown)[] = []
 afterEach(async () => {
   for (const cleanup of cleanups.splice(0).reverse()) await cleanup()
@@ -69,7 +70,7 @@ test('what expires is swept by the thread as well', async () => {
   await store.insert([entry(alice.sign({ tags: [['expiration', String(testTime)]] })), entry(alice.sign({}))])
   const { stop } = await startRelay({ store, limits: { sweepMs: 20 } })
   cleanups.push(stop)
-  await vi.waitFor(() => expect(store.count()).toBe(1), { timeout: 20_000, interval: 20 })
+  await vi.waitFor(() => expect(store.count()).toBe(1), { timeout: 60_000, interval: 20 })
 })
 
 test('a subscriber who asks while others write misses nothing and hears nothing twice', async () => {
@@ -89,11 +90,11 @@ test('a subscriber who asks while others write misses nothing and hears nothing 
     reader.send('REQ', 'q', {})
     readers.push(reader)
   }
-  await writer.until(() => writer.frames.filter(([type]) => type === 'OK').length === events.length, 30_000)
+  await writer.until(() => writer.frames.filter(([type]) => type === 'OK').length === events.length, 60_000)
   for (const reader of readers) {
     const heard = () =>
       reader.frames.flatMap(([type, , e]) => (type === 'EVENT' ? [(e as NostrEvent).id] : []))
-    await reader.until(() => heard().length >= events.length, 30_000)
+    await reader.until(() => heard().length >= events.length, 60_000)
     expect(heard().sort()).toEqual(events.map((event) => event.id).sort())
   }
 })
