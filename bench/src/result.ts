@@ -13,6 +13,10 @@ export interface BenchResult {
 
 /** Every bench by the name of its file, which exports `bench()`; and what it measures. */
 export const benches = {
+  serve:
+    'static files of 1 kB, 100 kB and 5 MB per second, against bare node:http sending the same bytes from memory',
+  switch:
+    '1,000 release switches under load: failed answers, mixed pages, p99 against quiet (SWITCHES, VISITORS)',
   probe: 'verified cold HTTPS probes per CPU-second, against a bare node:https GET',
   relay: 'events verified and stored over WebSockets, against bare nostr-wasm verification',
   connections: 'memory and fan-out of a relay with 10,000 idle connections',
@@ -23,6 +27,7 @@ export const benches = {
   contracts: "claims that fit in one block in ranges, against one by one, by all of a block's limits",
   score: 'properties of the score on random populations; most that splitting or hiding gains',
   place: 'honest and lying mirrors on a map: falsified, proven',
+  adversaries: 'every adversary in the simulator: stolen, moved, lost, missed, wrongly convicted',
 } as const
 
 export type Bench = () => Promise<BenchResult>

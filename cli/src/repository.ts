@@ -4,7 +4,8 @@ import { runGit } from '@understudy/git/command'
 import { hashFiles } from '@understudy/git/manifest'
 import { openObjects } from '@understudy/git/objects'
 import { blobsOf, commitOf, treeOf } from '@understudy/git/tree'
-import type { ReleaseFile } from '@understudy/protocol/release'
+import { type Built, buildCommit, differences } from '@understudy/node/build'
+import type { BuildRecipe, ReleaseFile } from '@understudy/protocol/release'
 import { Failure } from './failure.ts'
 
 /** A commit of a checkout, and the files that a release of it has. */
@@ -38,6 +39,33 @@ export async function readCommit(repo: string, revision: string): Promise<Releas
     }
   } finally {
     await objects.close()
+  }
+}
+
+/** Builds a commit twice, as mirrors will, and gives its files; throws when the two builds differ, saying in what. */
+export async function readBuild(repo: string, commit: string, recipe: BuildRecipe): Promise<ReleaseFile[]> {
+  const gitDir = await gitDirOf(repo)
+  const objects = openObjects(gitDir)
+  const made: Built[] = []
+  try {
+    while (made.length < 2) {
+      const built = await buildCommit(commit, recipe, { gitDir, objects })
+      if (!built.ok)
+        throw new Failure('build-failed', built.reason, 'everything that it needs must be in the commit')
+      made.push(built.value)
+    }
+    const found = await differences(made[0]!, made[1]!)
+    if (found.length > 0) {
+      throw new Failure(
+        'not-reproducible',
+        `two builds of ${commit} differ: ${found.slice(0, 20).join('; ')}`,
+        'take times from SOURCE_DATE_EPOCH, and leave randomness out',
+      )
+    }
+    return made[0]!.files.map(({ path, sha256 }) => ({ path, sha256 }))
+  } finally {
+    await objects.close()
+    for (const one of made) await one.remove()
   }
 }
 

@@ -1,3 +1,6 @@
+import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { HttpBindings } from '@hono/node-server'
+import { RESPONSE_ALREADY_SENT } from '@hono/node-server/utils/response'
 import type { Metrics } from '@understudy/host/metrics'
 import { challengePath } from '@understudy/protocol/challenge'
 import { isHex32 } from '@understudy/protocol/event'
@@ -6,11 +9,12 @@ import { type Context, Hono } from 'hono'
 import { bodyLimit } from 'hono/body-limit'
 import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { ChallengeDesk, Refusal } from './challenges.ts'
-import type { Files } from './files.ts'
+import { answerMissing } from './listener.ts'
+import { releaseHeader } from './pin.ts'
 import { type Admin, adminType, isAdminCall, maxAdminBytes } from './relay/admin.ts'
 import { informationType } from './relay/information.ts'
 import type { Relay } from './relay/relay.ts'
-import { commonHeaders, fileAt, respond } from './response.ts'
+import { commonHeaders, type Serve } from './serve.ts'
 import type { Site } from './site.ts'
 
 export interface AppParts {
@@ -21,7 +25,7 @@ export interface AppParts {
   readonly relayUrl: string
   readonly version: string
   readonly site: Site
-  readonly files: Files
+  readonly serve: Serve
   readonly desk: ChallengeDesk
   readonly relay: Pick<Relay, 'information'>
   readonly metrics: Metrics
@@ -47,14 +51,10 @@ const statusOf: Record<Refusal['code'], ContentfulStatusCode> = {
   'too-many': 429,
 }
 
-/**
- * What a node answers over HTTP: its own few paths, and below them every file of the release. A release's file hides an operator's
- * path of the same name, but never `/.well-known/understudy*`.
- */
-export function buildApp(parts: AppParts): Hono {
-  const { site, files, desk, relay, metrics } = parts
-  const app = new Hono()
-  const answers = metrics.counter('http_responses_total', 'HTTP answers', ['status'])
+/** What a node answers over HTTP besides the files of the release: its own few paths. */
+export function buildApp(parts: AppParts): Hono<{ Bindings: HttpBindings }> {
+  const { site, desk, relay, metrics } = parts
+  const app = new Hono<{ Bindings: HttpBindings }>()
   const fail = (c: Context, status: ContentfulStatusCode, code: string, message: string) =>
     c.json({ error: { code, message } }, status, { 'cache-control': 'no-store' })
 
@@ -62,13 +62,12 @@ export function buildApp(parts: AppParts): Hono {
     // Before the answer is made: Hono rebuilds a finished one for every header that is added to it.
     for (const [name, value] of Object.entries(commonHeaders)) c.header(name, value)
     await next()
-    answers.inc({ status: String(c.res.status) })
   })
 
   app.options('*', (c) =>
     c.body(null, 204, {
       'access-control-allow-methods': 'GET, HEAD, POST, OPTIONS',
-      'access-control-allow-headers': 'authorization, content-type, range, if-range, if-none-match',
+      'access-control-allow-headers': `authorization, content-type, range, if-range, if-none-match, ${releaseHeader}`,
       'access-control-max-age': '86400',
     }),
   )
@@ -96,7 +95,7 @@ export function buildApp(parts: AppParts): Hono {
   app.get(manifestPath(':sha256'), (c) => {
     const sha256 = c.req.param('sha256') ?? ''
     if (!isHex32(sha256)) return fail(c, 400, 'malformed', 'expected a sha256 as lower-case hex')
-    const manifest = site.manifest(sha256)
+    const manifest = site.named(sha256)?.manifest
     if (!manifest) return fail(c, 404, 'not-found', 'no such manifest is served here')
     return c.body(manifest, 200, {
       'content-type': 'text/plain; charset=utf-8',
@@ -138,23 +137,17 @@ export function buildApp(parts: AppParts): Hono {
 
   app.all('/.well-known/understudy/*', (c) => fail(c, 404, 'not-found', 'no such path'))
 
-  app.get('*', async (c) => {
-    const path = new URL(c.req.url).pathname
-    if (path === '/' && c.req.header('accept')?.includes(informationType))
-      return c.json(relay.information(), 200, { 'content-type': informationType })
-    const current = site.current()
-    if (!current || !fileAt(current, path)) {
-      if (path === '/healthz') return c.text('ok\n')
-      if (path === '/readyz') return ready(c)
-      if (path === '/metrics')
-        return c.body(await metrics.text(), 200, { 'content-type': metrics.contentType })
-    }
-    if (!current) return fail(c, 503, 'no-release', 'no release is verified yet')
-    const { method } = c.req.raw
-    const range = c.req.header('range')
-    const ifRange = c.req.header('if-range')
-    const ifNoneMatch = c.req.header('if-none-match')
-    return respond(current, { method, path, range, ifRange, ifNoneMatch }, files)
+  app.get('/', async (c, next) => {
+    if (!c.req.header('accept')?.includes(informationType)) return next()
+    return c.json(relay.information(), 200, { 'content-type': informationType })
+  })
+  app.get('/healthz', (c) => c.text('ok\n'))
+  app.get('/readyz', ready)
+  app.get('/metrics', async (c) => c.body(await metrics.text(), 200, { 'content-type': metrics.contentType }))
+
+  app.get('*', (c) => {
+    answerMissing(c.env.incoming as IncomingMessage, c.env.outgoing as ServerResponse, site, parts.serve)
+    return RESPONSE_ALREADY_SENT
   })
 
   function ready(c: Context) {

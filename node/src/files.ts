@@ -1,67 +1,88 @@
 import { createHash } from 'node:crypto'
-import { createReadStream } from 'node:fs'
-import { mkdir, open, readdir, rename, rm, stat } from 'node:fs/promises'
+import { createReadStream, createWriteStream } from 'node:fs'
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { HashedFile } from '@understudy/git/manifest'
+import { pipeline } from 'node:stream/promises'
 import type { Objects } from '@understudy/git/objects'
+import type { ReleaseFile } from '@understudy/protocol/release'
+
+/** A file of a release. One that was built has no git object, and lies on disk whatever its size. */
+export interface StoredFile extends ReleaseFile {
+  readonly oid?: string
+  /** Bytes. */
+  readonly size: number
+}
 
 /** Where the bytes of a file are: at hand, or in a file on disk. Both were hashed before anybody gets them. */
 export type Content = { readonly bytes: Uint8Array<ArrayBuffer> } | { readonly path: string }
 
-/** The bytes of releases' files: small ones out of git into memory as they are asked for, large ones laid out on disk beforehand. */
+/** The bytes of releases' files: in memory while they are asked for; below it git holds small ones, the disk large and built ones. */
 export interface Files {
-  content(file: HashedFile): Promise<Content>
-  /** Lays out the large ones of these files. Throws when bytes do not hash to what they must. */
-  layOut(files: Iterable<HashedFile>): Promise<void>
+  /** The bytes, when they are in memory. */
+  held(file: StoredFile): Uint8Array<ArrayBuffer> | undefined
+  content(file: StoredFile): Promise<Content>
+  /** Lays out those of these files that must be on disk. Throws when bytes do not hash to what they must. */
+  layOut(files: Iterable<StoredFile>): Promise<void>
+  /** Takes in a file that was built; throws when it does not hash to what it must. */
+  store(file: StoredFile, from: string): Promise<void>
   /** Deletes what is on disk and none of these files; who is reading it may go on. */
-  prune(keep: Iterable<HashedFile>): Promise<void>
+  prune(keep: Iterable<StoredFile>): Promise<void>
 }
 
 export interface FilesOptions {
-  readonly objects: Objects
+  readonly objects: Pick<Objects, 'read' | 'pour'>
   readonly dir: string
-  /** Above this a file is large, bytes. Default 1 MiB. */
+  /** Above this a file of a commit is laid out on disk, bytes. Default 1 MiB. */
   readonly smallBytes?: number
-  /** Most bytes of small files in memory. Default 64 MiB. */
+  /** Most bytes in memory; one file may have an eighth of it. Default 64 MiB. */
   readonly memoryBytes?: number
 }
 
 export function createFiles(options: FilesOptions): Files {
   const { objects, dir, smallBytes = 1024 * 1024, memoryBytes = 64 * 1024 * 1024 } = options
   /** By sha256, the longest unused first. */
-  const held = new Map<string, Uint8Array<ArrayBuffer>>()
+  const memory = new Map<string, Uint8Array<ArrayBuffer>>()
   const reading = new Map<string, Promise<Uint8Array<ArrayBuffer>>>()
   let size = 0
-  const pathOf = (file: HashedFile) => join(dir, file.sha256)
+  const pathOf = (file: StoredFile) => join(dir, file.sha256)
+  const isOnDisk = (file: StoredFile) => !file.oid || file.size > smallBytes
 
   function hold(sha256: string, bytes: Uint8Array<ArrayBuffer>): void {
-    held.set(sha256, bytes)
+    memory.set(sha256, bytes)
     size += bytes.length
-    for (const [oldest, { length }] of held) {
+    for (const [oldest, { length }] of memory) {
       if (size <= memoryBytes) return
-      held.delete(oldest)
+      memory.delete(oldest)
       size -= length
     }
   }
 
-  async function read(file: HashedFile): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = new Uint8Array(await objects.read(file.oid))
-    // git checks less than this when it reads; wrong bytes would be held against us.
+  function held({ sha256 }: StoredFile): Uint8Array<ArrayBuffer> | undefined {
+    const bytes = memory.get(sha256)
+    if (bytes) {
+      memory.delete(sha256)
+      memory.set(sha256, bytes)
+    }
+    return bytes
+  }
+
+  async function read(file: StoredFile): Promise<Uint8Array<ArrayBuffer>> {
+    const bytes = new Uint8Array(
+      isOnDisk(file) ? await readFile(pathOf(file)) : await objects.read(file.oid!),
+    )
+    // git and the disk check less than this when they read; wrong bytes would be held against us.
     if (createHash('sha256').update(bytes).digest('hex') !== file.sha256)
-      throw new Error(`object ${file.oid} no longer hashes to ${file.sha256}`)
+      throw new Error(`${file.path} no longer hashes to ${file.sha256}`)
     hold(file.sha256, bytes)
     return bytes
   }
 
   return {
+    held,
     async content(file) {
-      if (file.size > smallBytes) return { path: pathOf(file) }
-      const bytes = held.get(file.sha256)
-      if (bytes) {
-        held.delete(file.sha256)
-        held.set(file.sha256, bytes)
-        return { bytes }
-      }
+      if (file.size > memoryBytes / 8 && isOnDisk(file)) return { path: pathOf(file) }
+      const bytes = held(file)
+      if (bytes) return { bytes }
       let pending = reading.get(file.sha256)
       if (!pending) {
         pending = read(file).finally(() => reading.delete(file.sha256))
@@ -71,10 +92,19 @@ export function createFiles(options: FilesOptions): Files {
     },
     async layOut(files) {
       await mkdir(dir, { recursive: true })
-      const large = new Map([...files].filter((f) => f.size > smallBytes).map((f) => [f.sha256, f]))
-      for (const file of large.values()) {
-        if (!(await isLaidOut(pathOf(file), file))) await layOutOne(objects, pathOf(file), file)
+      const wanted = new Map([...files].filter(isOnDisk).map((file) => [file.sha256, file]))
+      for (const file of wanted.values()) {
+        if (await isLaidOut(pathOf(file), file)) continue
+        if (!file.oid) throw new Error(`${file.path} was built, and is no longer on disk`)
+        await layOutOne(objects, file.oid, pathOf(file), file)
       }
+    },
+    async store(file, from) {
+      await mkdir(dir, { recursive: true })
+      const draft = `${pathOf(file)}.new`
+      await pipeline(createReadStream(from), createWriteStream(draft))
+      if (!(await isLaidOut(draft, file))) throw new Error(`${file.path} changed while it was taken in`)
+      await rename(draft, pathOf(file))
     },
     async prune(keep) {
       const names = new Set([...keep].map((file) => file.sha256))
@@ -84,7 +114,7 @@ export function createFiles(options: FilesOptions): Files {
   }
 }
 
-async function isLaidOut(path: string, file: HashedFile): Promise<boolean> {
+async function isLaidOut(path: string, file: StoredFile): Promise<boolean> {
   const found = await stat(path).catch(() => undefined)
   if (found?.size !== file.size) return false
   const hash = createHash('sha256')
@@ -92,12 +122,12 @@ async function isLaidOut(path: string, file: HashedFile): Promise<boolean> {
   return hash.digest('hex') === file.sha256
 }
 
-async function layOutOne(objects: Objects, path: string, file: HashedFile): Promise<void> {
+async function layOutOne(objects: Pick<Objects, 'pour'>, oid: string, path: string, file: StoredFile) {
   const draft = await open(`${path}.new`, 'w')
   try {
     let hash = createHash('sha256')
     let at = 0
-    await objects.pour(file.oid, {
+    await objects.pour(oid, {
       begin() {
         hash = createHash('sha256')
         at = 0
@@ -109,7 +139,7 @@ async function layOutOne(objects: Objects, path: string, file: HashedFile): Prom
       },
     })
     if (at !== file.size || hash.digest('hex') !== file.sha256)
-      throw new Error(`object ${file.oid} does not hash to ${file.sha256}`)
+      throw new Error(`object ${oid} does not hash to ${file.sha256}`)
   } finally {
     await draft.close()
   }

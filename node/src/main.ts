@@ -3,14 +3,13 @@ import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { availableParallelism } from 'node:os'
 import { join, resolve } from 'node:path'
-import { getRequestListener } from '@hono/node-server'
 import { getConnInfo } from '@hono/node-server/conninfo'
 import { createStacksClient } from '@understudy/chain/client'
 import { contractsOf } from '@understudy/chain/contracts'
 import { openObjects } from '@understudy/git/objects'
 import { prepareRepository } from '@understudy/git/repository'
 import { listenHost, readConfig } from '@understudy/host/config'
-import { readOrCreateKeyFile } from '@understudy/host/key-file'
+import { decodeKey, readOrCreateKeyFile } from '@understudy/host/key-file'
 import { createLog } from '@understudy/host/log'
 import { createMetrics } from '@understudy/host/metrics'
 import { vantageOf } from '@understudy/host/places'
@@ -22,25 +21,34 @@ import { openRelays } from '@understudy/relays/relays'
 import { loadSigner } from '@understudy/relays/signer'
 import { loadVerify } from '@understudy/relays/verify'
 import { readAccepted, writeAccepted } from './accepted.ts'
+import { createAlerts, directMessage, webhook } from './alerts.ts'
 import { createAnnouncer } from './announcer.ts'
 import { buildApp } from './app.ts'
+import { createBuilder } from './build.ts'
 import { createChallengeDesk } from './challenges.ts'
 import { codePath, createCode } from './code.ts'
 import { nodeEnv, relayUrlOf } from './config.ts'
+import { everywhere, keptOf } from './everywhere.ts'
 import { createFiles } from './files.ts'
+import { createListener } from './listener.ts'
 import { createPipeline } from './pipeline.ts'
-import { type PreparedRelease, prepareRelease, prunePrepared } from './preparation.ts'
+import { prepareRelease, prunePrepared } from './preparation.ts'
+import { checkServed } from './readiness.ts'
 import { createAdmin } from './relay/admin.ts'
+import { limitsOf } from './relay/limits.ts'
 import { createRelay } from './relay/relay.ts'
 import { appScope } from './relay/scope.ts'
 import { announcedSiblings, createSiblings, guardedConnect } from './relay/siblings.ts'
-import { openStore } from './relay/store.ts'
 import { startVerification } from './relay/verification.ts'
+import { startStore } from './relay/writing.ts'
 import { chainRules } from './rules.ts'
+import { isolation, weaknesses } from './sandbox.ts'
+import { createServe } from './serve.ts'
 import { createSite } from './site.ts'
 import { createUpkeep } from './upkeep.ts'
+import { startWatch } from './watch.ts'
 
-// Order of start: configuration, key, vantage → own relay, other relays → fork → what was served before → HTTP → rules, releases,
+// Order of start: configuration, key, vantage → own relay, other relays → fork → HTTP → what was served before → rules, releases,
 // challenges, heartbeats. Order of stop: the reverse, so that nothing is served that cannot be finished.
 
 const config = readConfig(nodeEnv, process.env)
@@ -48,7 +56,11 @@ const log = createLog('node', config.LOG_LEVEL)
 const metrics = createMetrics('node')
 const dataDir = resolve(config.DATA_DIR)
 mkdirSync(dataDir, { recursive: true })
-const signer = await loadSigner(await readOrCreateKeyFile(join(dataDir, 'node.key')))
+const password = config.NODE_KEY_PASSWORD
+const secret = config.NODE_KEY
+  ? decodeKey(config.NODE_KEY, 'NODE_KEY', password)
+  : await readOrCreateKeyFile(join(dataDir, 'node.key'), password)
+const signer = await loadSigner(secret)
 const verify = await loadVerify()
 const verification = startVerification(availableParallelism())
 const vantage = await vantageOf({ placesFile: config.PLACES_FILE, stacksUrl: config.STACKS_API_URL })
@@ -64,7 +76,7 @@ const relayUrl = config.PUBLIC_RELAY_URL ?? relayUrlOf(publicUrl)
 const now = Date.now
 const random = Math.random
 
-const store = openStore(join(dataDir, 'relay.sqlite'))
+const store = startStore(join(dataDir, 'relay.sqlite'))
 const relay = createRelay({
   store,
   verify: verification.verify,
@@ -76,6 +88,7 @@ const relay = createRelay({
   now,
   log,
   metrics,
+  limits: limitsOf(config),
   about: { name: config.NAME ?? new URL(publicUrl).host, pubkey: signer.pubkey },
   url: relayUrl,
   nips: config.ADMINS ? [86, 98] : [],
@@ -106,10 +119,18 @@ const serving = metrics.gauge('release_seq', 'Number of the release that is serv
 const answered = metrics.counter('challenges_total', 'Challenges, by what became of them', ['outcome'])
 
 const cacheDir = join(dataDir, 'prepared')
-const acceptedPath = join(dataDir, 'release.json')
+const acceptedPath = join(dataDir, 'releases.json')
 const stopping = new AbortController()
-/** The one served before: somebody may still be about to read its files. */
-let former: PreparedRelease | undefined
+
+const build = createBuilder({
+  gitDir: repository.dir,
+  objects,
+  files,
+  hidden: dataDir,
+  timeoutMs: config.BUILD_TIMEOUT_SECONDS * 1_000,
+})
+if (config.MODE === 'build')
+  for (const weakness of weaknesses(await isolation())) log.warn({ mode: config.MODE }, weakness)
 
 const pipeline = createPipeline({
   coordinate,
@@ -118,19 +139,29 @@ const pipeline = createPipeline({
     contractsOf(config.DEPLOYER),
     coordinate,
   ),
-  relays,
+  relays: everywhere(relays, relay),
   site,
   prepare: (signed) =>
-    prepareRelease(signed, { repository, objects, files, cacheDir, signal: stopping.signal }),
+    prepareRelease(signed, {
+      repository,
+      objects,
+      files,
+      cacheDir,
+      signal: stopping.signal,
+      ...(config.MODE === 'build' ? { build } : {}),
+    }),
+  check: (prepared, as) => checkServed(prepared, as, { url: loopbackUrl(), random }),
   async onSwitch(prepared) {
     serving.set(prepared.release.seq)
-    await writeAccepted(acceptedPath, prepared)
-    const kept = former ? [prepared, former] : [prepared]
-    former = prepared
+    // Siblings may lack it, and so may every other relay by now.
+    await relay.publish(prepared.event)
+    const kept = site.kept()
+    await writeAccepted(acceptedPath, kept)
     await files.prune(kept.flatMap((one) => [...one.files.values()]))
     await prunePrepared(cacheDir, kept)
     announcer.announce()
   },
+  spreadMs: config.UPDATE_SPREAD_SECONDS * 1_000,
   random,
   log,
 })
@@ -187,6 +218,16 @@ function unready(): string[] {
   ]
 }
 
+const alerts = await createAlerts({
+  channels: [
+    ...(config.ALERT_WEBHOOK ? [webhook(config.ALERT_WEBHOOK, { app, nodeKey: signer.pubkey })] : []),
+    ...(config.ALERT_NPUB ? [directMessage(secret, config.ALERT_NPUB, relays)] : []),
+  ],
+  path: join(dataDir, 'alerts.json'),
+  random,
+  log,
+})
+
 /** Other nodes of the app, found by their announcements alone. */
 const siblings = createSiblings({
   relay,
@@ -199,7 +240,9 @@ const siblings = createSiblings({
   log,
 })
 
-const served = buildApp({
+const onError = (error: Error) => log.error({ err: error }, 'an answer failed')
+const serve = createServe(files, onError)
+const own = buildApp({
   app,
   coordinate,
   nodeKey: signer.pubkey,
@@ -207,7 +250,7 @@ const served = buildApp({
   relayUrl,
   version: '0.1.0',
   site,
-  files,
+  serve,
   desk: { answer },
   relay,
   metrics,
@@ -215,10 +258,10 @@ const served = buildApp({
     config.ADMINS && createAdmin({ store, verify: verification.verify, now, admins: new Set(config.ADMINS) }),
   unready,
   senderOf: (c) => getConnInfo(c).remote.address ?? '',
-  onError: (error) => log.error({ err: error }, 'an answer failed'),
+  onError,
 })
-const pages = getRequestListener(served.fetch)
-const server = createServer((req, res) => void (code.handle(req, res) || pages(req, res)))
+const listen = createListener({ site, serve, own, metrics, onError })
+const server = createServer((req, res) => void (code.handle(req, res) || listen(req, res)))
 // A client that stops reading, or never finishes asking, is let go; open WebSockets have pings of their own.
 server.headersTimeout = 10_000
 server.requestTimeout = 30_000
@@ -232,28 +275,43 @@ function onChallenge(event: NostrEvent): void {
     .catch((error: unknown) => log.error({ err: error }, 'a challenge could not be answered'))
 }
 
-const accepted = await readAccepted(acceptedPath, app, verify)
-if (accepted && (await repository.holds(accepted.release.commit))) await pipeline.resume(accepted)
+/** Where this program reaches its own server. */
+function loopbackUrl(): string {
+  const { address, port, family } = server.address() as AddressInfo
+  const host = address === '0.0.0.0' ? '127.0.0.1' : address === '::' ? '::1' : address
+  return `http://${family === 'IPv6' ? `[${host}]` : host}:${port}`
+}
 
 await new Promise<void>((listening) => server.listen(config.PORT, listenHost(config), listening))
-const { address, port, family } = server.address() as AddressInfo
-log.info({ url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}` }, 'ready')
+const accepted = await readAccepted(acceptedPath, app, verify)
+if (accepted[0] && (await repository.holds(accepted[0].release.commit))) await pipeline.resume(accepted)
+log.info({ url: loopbackUrl() }, 'ready')
 
 pipeline.start()
 const question = { kinds: [kinds.challenge], '#p': [signer.pubkey] }
 const heard = [
   relays.subscribe([{ ...question, limit: 0 }], { onEvent: onChallenge }),
   relay.subscribe([question], onChallenge),
-  relays.subscribe([{ kinds: [kinds.mirror], '#d': [app] }], {
-    onEvent: (event) => void relay.publish(event),
-  }),
+  relays.subscribe(keptOf(coordinate), { onEvent: (event) => void relay.publish(event) }),
 ]
 announcer.start()
 siblings.start()
 upkeep.start()
+const watch = startWatch({
+  app,
+  nodeKey: signer.pubkey,
+  publicUrl,
+  relays,
+  rules: pipeline.rules,
+  unready,
+  onAlert: alerts.raise,
+  now,
+})
 
 onShutdown(log, [
   ['announcer', () => announcer.stop()],
+  ['watch', () => watch.stop()],
+  ['alerts', () => alerts.stop()],
   ['challenges', () => heard.map((subscription) => subscription.close())],
   [
     'pipeline',

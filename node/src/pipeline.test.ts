@@ -3,7 +3,7 @@ import type { NostrEvent } from '@understudy/protocol/event'
 import { releaseTemplates } from '@understudy/protocol/release'
 import type { Subscriber } from '@understudy/relays/relays'
 import { afterEach, expect, test, vi } from 'vitest'
-import { createPipeline, type Pipeline } from './pipeline.ts'
+import { createPipeline, type Pipeline, type PipelineParts } from './pipeline.ts'
 import type { Preparation } from './preparation.ts'
 import { createReleaseBook, type SignedRelease } from './releases.ts'
 import type { AppRules } from './rules.ts'
@@ -30,6 +30,9 @@ function snapshotOf(seq: number, pubkey = firstKey): NostrEvent {
 const rulesOf = (releaseKey: string, minSeq = 0): AppRules => ({
   releaseKey,
   minSeq,
+  grace: 6,
+  epoch: 0,
+  quorum: 2,
   members: { releaseKeys: new Set([releaseKey]), attesters: new Set(), mirrors: new Set() },
 })
 
@@ -42,6 +45,7 @@ const prepared = (signed: SignedRelease): Preparation => ({
 class World {
   chain: () => Promise<AppRules | undefined> = async () => rulesOf(firstKey)
   prepare: (signed: SignedRelease) => Promise<Preparation> = async (signed) => prepared(signed)
+  check: PipelineParts['check'] = async () => undefined
   stored: NostrEvent[] = []
   readonly served: number[] = []
   readonly open = new Map<Subscriber, readonly string[]>()
@@ -62,6 +66,7 @@ class World {
     },
     site: this.site,
     prepare: (signed) => this.prepare(signed),
+    check: (made, as) => this.check(made, as),
     onSwitch: async ({ release }) => {
       this.served.push(release.seq)
     },
@@ -69,6 +74,7 @@ class World {
     log: { info() {}, warn() {}, error() {} },
     rulesMs: 5,
     retryMs: 1,
+    spreadMs: 86,
   })
 
   say(event: NostrEvent): void {
@@ -125,6 +131,64 @@ test('a lie is tried once, and does not stand in the way of what follows', async
   expect(tried).toEqual([1, 2, 3])
 })
 
+test('a release that our own server does not give as it was signed is never switched to, and says why', async () => {
+  let healthy = false
+  begin((w) => {
+    w.stored.push(snapshotOf(1), snapshotOf(2))
+    w.check = async ({ release }, as) => {
+      expect(as === 'named' && w.site.current()?.release.seq === release.seq).toBe(false)
+      return release.seq === 1 || healthy ? undefined : '/app.js is answered with 500'
+    }
+  })
+  await vi.waitFor(() => expect(world.served).toEqual([1]))
+  await vi.waitFor(() =>
+    expect(world.pipeline.troubles()).toEqual(['release 2: /app.js is answered with 500']),
+  )
+  expect(world.site.current()?.release.seq).toBe(1)
+  healthy = true
+  await vi.waitFor(() => expect(world.served).toEqual([1, 2]))
+  await vi.waitFor(() => expect(world.pipeline.troubles()).toEqual([]))
+})
+
+test('a switch after which visitors would not get the release is taken back, and says why', async () => {
+  const current: (number | undefined)[] = []
+  begin((w) => {
+    w.stored.push(snapshotOf(1))
+    w.check = async ({ release }, as) => {
+      current.push(w.site.current()?.release.seq)
+      return release.seq === 2 && as === 'visitor' ? '/ is answered from another release' : undefined
+    }
+  })
+  await vi.waitFor(() => expect(world.served).toEqual([1]))
+  world.say(snapshotOf(2))
+  await vi.waitFor(() =>
+    expect(world.pipeline.troubles()).toEqual(['release 2: rolled back: / is answered from another release']),
+  )
+  expect(current.slice(0, 4)).toEqual([undefined, 1, 1, 2])
+  expect(world.site.current()?.release.seq).toBe(1)
+  expect(world.served).toEqual([1])
+})
+
+test('a release that is heard of is followed at a random moment, within a quarter of the grace window', async () => {
+  const timeout = vi.spyOn(globalThis, 'setTimeout')
+  begin((w) => w.stored.push(snapshotOf(1)))
+  await vi.waitFor(() => expect(world.served).toEqual([1]))
+  timeout.mockClear()
+  world.say(snapshotOf(2))
+  const waits = timeout.mock.calls.map(([, ms]) => ms)
+  timeout.mockRestore()
+  expect(waits).toContain(43)
+  await vi.waitFor(() => expect(world.served).toEqual([1, 2]))
+})
+
+test('a number below the one that is served changes nothing', async () => {
+  begin((w) => w.stored.push(snapshotOf(5)))
+  await vi.waitFor(() => expect(world.served).toEqual([5]))
+  for (const seq of [3, 4, 7, 6]) world.say(snapshotOf(seq))
+  await vi.waitFor(() => expect(world.served.at(-1)).toBe(7))
+  expect(world.served.filter((seq) => seq < 5)).toEqual([])
+})
+
 test('an error while preparing is tried again', async () => {
   let errors = 0
   begin((w) => {
@@ -171,6 +235,6 @@ test('what an earlier run had accepted is served before the chain is heard', asy
   const event = snapshotOf(7)
   const book = createReleaseBook(appId(coordinate), firstKey)
   expect(book.add(event)).toBeUndefined()
-  expect(await world.pipeline.resume(book.after(undefined, 0)[0]!)).toBe(true)
+  expect(await world.pipeline.resume(book.after(undefined, 0))).toBe(true)
   expect(world.site.current()?.release.seq).toBe(7)
 })

@@ -13,7 +13,9 @@ export interface PipelineParts {
   readonly relays: Pick<Relays, 'subscribe'>
   readonly site: Site
   prepare(signed: SignedRelease): Promise<Preparation>
-  /** After each switch. */
+  /** Asks our own server for files of the release, by its name or as any visitor; why not, when they are not what was signed. */
+  check(prepared: PreparedRelease, as: 'named' | 'visitor'): Promise<string | undefined>
+  /** After each switch that holds. */
   onSwitch(prepared: PreparedRelease): Promise<void>
   /** In [0, 1). */
   random(): number
@@ -23,28 +25,33 @@ export interface PipelineParts {
   /** First and longest pause before a release is tried again, ms. */
   readonly retryMs?: number
   readonly maxRetryMs?: number
+  /** Mirrors follow a release at random moments within this time, ms, and within a quarter of the grace window. Default: at once. */
+  readonly spreadMs?: number
 }
+
+/** A burn block's usual time, ms. */
+const burnBlockMs = 600_000
 
 export interface Pipeline {
   /** As last read; `undefined` before, or while nobody has registered the app. */
   rules(): AppRules | undefined
   /** Why the newest release is not served, or nothing is; empty when all is well. */
   troubles(): readonly string[]
-  /** Serves what an earlier run had accepted; the caller has verified the event. False when it cannot be. */
-  resume(signed: SignedRelease): Promise<boolean>
+  /** Serves what an earlier run had accepted (newest first); the caller has verified the events. False when the newest cannot be. */
+  resume(accepted: readonly SignedRelease[]): Promise<boolean>
   start(): void
   stop(): Promise<void>
 }
 
 /**
- * How a node keeps up: rules ──▶ release ──▶ preparation ──▶ switch.
- * The chain says whose releases count, relays bring them, the fork must hold what they name; only then is it served, at once and
- * as a whole. A fork that lacks a commit leaves the node where it is: that is how a mirror gets stale.
+ * How a node keeps up: rules ──▶ release ──▶ preparation ──▶ readiness ──▶ switch.
+ * The chain says whose releases count, relays bring them, the fork must hold what they name, our own server must give the signed
+ * bytes; only then is it served, at once and as a whole, and taken back if visitors would not get it. A fork that lacks a commit leaves the node where it is: that is how a mirror gets stale.
  */
 export function createPipeline(parts: PipelineParts): Pipeline {
   const { rules: source, relays, site, log, random } = parts
   const app = appId(parts.coordinate)
-  const { rulesMs = 15_000, retryMs = 1_000, maxRetryMs = 60_000 } = parts
+  const { rulesMs = 15_000, retryMs = 1_000, maxRetryMs = 60_000, spreadMs = 0 } = parts
   const troubles = new Map<'rules' | 'release', string>()
   /** Event ids of releases that no fork can make right. */
   const rejected = new Set<string>()
@@ -52,6 +59,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   let following: { readonly book: ReleaseBook; close(): void } | undefined
   let rulesTimer: ReturnType<typeof setTimeout> | undefined
   let retryTimer: ReturnType<typeof setTimeout> | undefined
+  let spreadTimer: ReturnType<typeof setTimeout> | undefined
   let attempts = 0
   let working: Promise<void> | undefined
   let again = false
@@ -100,7 +108,7 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       onEvent(event) {
         const refused = book.add(event)
         if (refused) log.warn({ event: event.id, refused }, 'release refused')
-        else if (caughtUp) wake()
+        else if (caughtUp) wakeSoon()
       },
       // The first choice is made among all that there is, not among what came first.
       onCaughtUp() {
@@ -109,6 +117,17 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       },
     })
     following = { book, close: () => subscription.close() }
+  }
+
+  /** All mirrors hear of a release at once, and must not all fetch and switch at once. */
+  function wakeSoon(): void {
+    const within = Math.min(spreadMs, ((rules?.grace ?? 0) * burnBlockMs) / 4)
+    if (within === 0) wake()
+    else
+      spreadTimer ??= setTimeout(() => {
+        spreadTimer = undefined
+        wake()
+      }, within * random())
   }
 
   /** Looks whether there is something better to serve; one look at a time, and another when something came meanwhile. */
@@ -137,9 +156,12 @@ export function createPipeline(parts: PipelineParts): Pipeline {
       if (rejected.has(signed.event.id)) continue
       const made = await prepare(signed)
       if (stopped) return
+      const fault = made.ok ? await adopt(made.prepared) : undefined
+      if (stopped) return
+      if (made.ok && !fault) break
       if (made.ok) {
-        await adopt(made.prepared)
-        break
+        retry ??= `release ${signed.release.seq}: ${fault}`
+        continue
       }
       const { seq, commit } = signed.release
       log.warn({ seq, commit, reason: made.reason }, made.passing ? 'release must wait' : 'release refused')
@@ -160,8 +182,37 @@ export function createPipeline(parts: PipelineParts): Pipeline {
     }
   }
 
-  async function adopt(prepared: PreparedRelease): Promise<void> {
+  /** Switches to a release, unless it is not served as it was signed: then all stays, or comes back, as it was. Why not, if so. */
+  async function adopt(prepared: PreparedRelease): Promise<string | undefined> {
+    const { seq, commit } = prepared.release
+    site.stage(prepared)
+    const unready = await checked(prepared, 'named')
+    if (unready) {
+      site.stage(undefined)
+      log.warn({ seq, commit, reason: unready }, 'release not ready')
+      return unready
+    }
+    const before = site.current()
     site.switchTo(prepared)
+    const fault = await checked(prepared, 'visitor')
+    if (fault) {
+      site.rollBack()
+      log.error({ seq, commit, reason: fault, serving: before?.release.seq }, 'release rolled back')
+      return `rolled back: ${fault}`
+    }
+    await settle(prepared)
+    return undefined
+  }
+
+  async function checked(prepared: PreparedRelease, as: 'named' | 'visitor'): Promise<string | undefined> {
+    try {
+      return await parts.check(prepared, as)
+    } catch (error) {
+      return error instanceof Error ? error.message : String(error)
+    }
+  }
+
+  async function settle(prepared: PreparedRelease): Promise<void> {
     const { seq, commit } = prepared.release
     log.info({ seq, commit, files: prepared.files.size }, 'serving release')
     try {
@@ -174,17 +225,24 @@ export function createPipeline(parts: PipelineParts): Pipeline {
   return {
     rules: () => rules,
     troubles: () => [...troubles.values()],
-    async resume(signed) {
-      const made = await prepare(signed)
-      if (made.ok) await adopt(made.prepared)
-      else log.warn({ reason: made.reason }, 'what was served before cannot be served again yet')
-      return made.ok
+    async resume(accepted) {
+      const made: PreparedRelease[] = []
+      for (const [at, signed] of accepted.entries()) {
+        const one = await prepare(signed)
+        if (one.ok) made.push(one.prepared)
+        else log.warn({ reason: one.reason }, 'what was served before cannot be served again yet')
+        if (!one.ok && at === 0) return false
+      }
+      const newest = made.shift()
+      for (const former of made.reverse()) site.switchTo(former)
+      return newest !== undefined && (await adopt(newest)) === undefined
     },
     start: () => void followRules(),
     async stop() {
       stopped = true
       clearTimeout(rulesTimer)
       clearTimeout(retryTimer)
+      clearTimeout(spreadTimer)
       following?.close()
       await working
     },

@@ -1,20 +1,20 @@
 import { createHash } from 'node:crypto'
 import { mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { type HashedFile, hashFiles } from '@understudy/git/manifest'
+import { hashFiles } from '@understudy/git/manifest'
 import type { Objects } from '@understudy/git/objects'
 import type { Repository } from '@understudy/git/repository'
 import type { TreeBlob } from '@understudy/protocol/challenge'
 import { isHex32, isObjectId, type Parsed, parsed, refused } from '@understudy/protocol/event'
-import { encodeManifest, isReleasePath, type Release } from '@understudy/protocol/release'
+import { type BuildRecipe, encodeManifest, isReleasePath, type Release } from '@understudy/protocol/release'
 import { z } from 'zod'
-import type { Files } from './files.ts'
+import type { Files, StoredFile } from './files.ts'
 import type { SignedRelease } from './releases.ts'
 
 /** A release that is complete and checked: everything that it takes to serve it. */
 export interface PreparedRelease extends SignedRelease {
   /** By absolute path. */
-  readonly files: ReadonlyMap<string, HashedFile>
+  readonly files: ReadonlyMap<string, StoredFile>
   /** The commit's tree, as possession challenges walk it. */
   readonly blobs: readonly TreeBlob[]
   readonly manifest: Uint8Array<ArrayBuffer>
@@ -29,8 +29,10 @@ export interface PreparationParts {
   readonly repository: Repository
   readonly objects: Objects
   readonly files: Files
-  /** Folder of the lists of hashed files, one per commit. */
+  /** Folder of the lists of hashed files, one per manifest. */
   readonly cacheDir: string
+  /** Makes the files of a release that is built; absent where nothing is. */
+  build?(release: Release, recipe: BuildRecipe): Promise<Parsed<StoredFile[]>>
   /** Gives up a fetch that is under way. */
   readonly signal?: AbortSignal
 }
@@ -39,8 +41,8 @@ const passing = (reason: string): Preparation => ({ ok: false, reason, passing: 
 const final = (reason: string): Preparation => ({ ok: false, reason, passing: false })
 
 /**
- * Makes a release ready beside the one that is served: fork has commit → tree id equal → every file hashed → manifest equal →
- * large files laid out. design: The flow, one way.
+ * Makes a release ready beside the one that is served: fork has commit → tree id equal → built, where it is built →
+ * every file hashed → manifest equal → large files laid out. design: The flow, one way.
  */
 export async function prepareRelease(signed: SignedRelease, parts: PreparationParts): Promise<Preparation> {
   const { release } = signed
@@ -53,46 +55,72 @@ export async function prepareRelease(signed: SignedRelease, parts: PreparationPa
   if ((await repository.treeOf(release.commit)) !== release.tree)
     return final('the commit has another tree than the release says')
 
-  const cached = await readCache(cacheDir, release)
-  const hashed = cached ? parsed(cached) : await hashCommit(release, repository, objects)
-  if (!hashed.ok) return final(hashed.reason)
-  const manifest = new Uint8Array(encodeManifest(hashed.value))
+  const known = await readCache(cacheDir, release)
+  const made = (known && (await laidOut(known))) ?? (await make())
+  if (!made.ok) return final(made.reason)
+  const manifest = new Uint8Array(encodeManifest(made.value))
   if (createHash('sha256').update(manifest).digest('hex') !== release.manifest)
     return final("the fork's files are not those of the signed manifest")
-  const byPath = new Map(hashed.value.map((file) => [file.path, file]))
+  const byPath = new Map(made.value.map((file) => [file.path, file]))
   if (!byPath.has(release.entry)) return final('the release has no entry page')
-  await files.layOut(byPath.values())
-  if (!cached) await writeCache(cacheDir, release, hashed.value)
-  const blobs = hashed.value.map(({ path, oid }) => ({ path: path.slice(1), oid }))
-  return { ok: true, prepared: { ...signed, files: byPath, blobs, manifest } }
-}
+  const blobs = await blobsOf(made.value)
+  if (!blobs.ok) return final(blobs.reason)
+  if (made.value !== known) {
+    await files.layOut(byPath.values())
+    await writeCache(cacheDir, release, made.value)
+  }
+  return { ok: true, prepared: { ...signed, files: byPath, blobs: blobs.value, manifest } }
 
-async function hashCommit(release: Release, repository: Repository, objects: Objects) {
-  const blobs = await repository.blobsOf(release.commit)
-  return blobs.ok ? hashFiles(blobs.value, objects) : blobs
+  /** Nothing when what was built earlier has left the disk. */
+  async function laidOut(known: StoredFile[]): Promise<Parsed<StoredFile[]> | undefined> {
+    try {
+      await files.layOut(known)
+      return parsed(known)
+    } catch (error) {
+      if (release.build) return undefined
+      throw error
+    }
+  }
+
+  async function make(): Promise<Parsed<StoredFile[]>> {
+    if (!release.build) {
+      const blobs = await repository.blobsOf(release.commit)
+      return blobs.ok ? hashFiles(blobs.value, objects) : blobs
+    }
+    if (!parts.build)
+      return refused('its files are built from the commit, and this node builds nothing; set MODE=build')
+    return parts.build(release, release.build)
+  }
+
+  /** The commit's tree: challenges ask for it, whatever was built from it. */
+  async function blobsOf(made: readonly StoredFile[]): Promise<Parsed<readonly TreeBlob[]>> {
+    if (release.build) return repository.blobsOf(release.commit)
+    return parsed(made.map(({ path, oid }) => ({ path: path.slice(1), oid: oid! })))
+  }
 }
 
 const cacheSchema = z.array(
   z.object({
     path: z.string().refine(isReleasePath),
-    oid: z.string().refine(isObjectId),
+    oid: z.string().refine(isObjectId).optional(),
     sha256: z.string().refine(isHex32),
     size: z.int().min(0),
   }),
 )
 
-const cachePath = (dir: string, release: Release) => join(dir, `${release.commit}.json`)
+const cachePath = (dir: string, release: Release) => join(dir, `${release.manifest}.json`)
 
 /** The list that an earlier run made; one that is damaged, or not of this manifest, is as good as none. */
-async function readCache(dir: string, release: Release): Promise<HashedFile[] | undefined> {
+async function readCache(dir: string, release: Release): Promise<StoredFile[] | undefined> {
   const read = await readJson(cachePath(dir, release))
   const files = read.ok ? cacheSchema.safeParse(read.value) : undefined
   if (!files?.success) return undefined
   const hash = createHash('sha256').update(encodeManifest(files.data)).digest('hex')
-  return hash === release.manifest ? files.data : undefined
+  const whole = release.build ? files.data.every(({ oid }) => !oid) : files.data.every(({ oid }) => oid)
+  return whole && hash === release.manifest ? (files.data as StoredFile[]) : undefined
 }
 
-async function writeCache(dir: string, release: Release, files: readonly HashedFile[]): Promise<void> {
+async function writeCache(dir: string, release: Release, files: readonly StoredFile[]): Promise<void> {
   await mkdir(dir, { recursive: true })
   await writeWhole(cachePath(dir, release), JSON.stringify(files))
 }

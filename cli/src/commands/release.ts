@@ -1,39 +1,56 @@
+import { createHash } from 'node:crypto'
 import { resolve } from 'node:path'
 import { rulesAt } from '@understudy/chain/state'
 import { parseCoordinate } from '@understudy/protocol/app'
 import { epochAt } from '@understudy/protocol/epoch'
 import type { EventTemplate } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
-import { isReleasePath, type ReleaseFile, releaseTemplates } from '@understudy/protocol/release'
+import {
+  type BuildRecipe,
+  isReleasePath,
+  type ReleaseFile,
+  releaseTemplates,
+} from '@understudy/protocol/release'
 import { signerOf } from '@understudy/relays/signer'
 import { command, type Io } from '../command.ts'
 import { Failure, UsageFailure } from '../failure.ts'
 import { newestRelease } from '../history.ts'
 import {
+  appArgs,
+  appOf,
   chainArgs,
   findApp,
   keyArgs,
   openChain,
   openTheirRelays,
-  parseApp,
   relayArgs,
   secretOf,
 } from '../network.ts'
 import { publish } from '../publish.ts'
-import { readCommit } from '../repository.ts'
+import { readBuild, readCommit } from '../repository.ts'
 
 export const release = (io: Io) =>
   command(io, {
     name: 'release',
     description: 'Sign a commit as the newest release of an app and publish it',
     args: {
-      app: { type: 'string', description: 'App: coordinate or id', valueHint: 'app', required: true },
+      ...appArgs,
       repo: { type: 'string', description: 'Git checkout (default: here)', valueHint: 'folder' },
       commit: { type: 'string', description: 'Commit (default: HEAD)', valueHint: 'revision' },
       entry: {
         type: 'string',
         description: 'File that a visitor opens first (default: index.html)',
         valueHint: 'path',
+      },
+      build: {
+        type: 'string',
+        description: 'Release what this program makes of the commit, without network',
+        valueHint: 'command',
+      },
+      output: {
+        type: 'string',
+        description: 'With --build: folder of the files (default: dist)',
+        valueHint: 'folder',
       },
       'dry-run': { type: 'boolean', description: 'Show what would be released, and publish nothing' },
       ...chainArgs,
@@ -42,15 +59,19 @@ export const release = (io: Io) =>
       'nostr-key-file': keyArgs['nostr-key-file'],
     },
     async run(args) {
-      parseApp(args.app)
+      const id = appOf(args, io)
       const signer = signerOf(secretOf(args, io, 'nostr'))
       const repo = resolve(io.cwd, args.repo || '.')
-      const { commit, tree, branch, files } = await readCommit(repo, args.commit || 'HEAD')
+      const recipe = recipeOf(args.build, args.output)
+      const read = await readCommit(repo, args.commit || 'HEAD')
+      const { commit, tree, branch } = read
+      if (recipe) io.say(`building     ${recipe.command.join(' ')}, twice`)
+      const files = recipe ? await readBuild(repo, commit, recipe) : read.files
       if (files.length === 0) throw new Failure('empty', `commit ${commit} has no files`, 'commit some first')
       const entry = entryOf(files, args.entry)
 
       const chain = await openChain(args, io)
-      const app = await findApp(chain, args.app)
+      const app = await findApp(chain, id)
       const rules = rulesAt(app, Math.max(0, epochAt(app.schedule, chain.info.burnHeight)))!
       if (rules.releaseKey !== signer.pubkey) {
         throw new Failure(
@@ -64,10 +85,21 @@ export const release = (io: Io) =>
       try {
         const previous = await newestRelease(relays, app.coordinate, rules.releaseKey)
         const seq = Math.max((previous?.seq ?? 0) + 1, rules.minSeq, 1)
-        const draft = { app: app.id, d, coordinate: app.coordinate, commit, tree, seq, entry, files }
+        const draft = {
+          app: app.id,
+          d,
+          coordinate: app.coordinate,
+          commit,
+          tree,
+          seq,
+          entry,
+          files,
+          build: recipe,
+        }
         const { snapshot, newest, manifest } = releaseTemplates(draft, Math.floor(io.now() / 1_000))
+        const hash = createHash('sha256').update(manifest).digest('hex')
         const data = { app: app.id, commit, tree, entry, files: files.length, manifestBytes: manifest.length }
-        if (previous?.commit === commit && previous.entry === entry) {
+        if (previous?.commit === commit && previous.entry === entry && previous.manifest === hash) {
           return {
             lines: [`commit ${commit} is release ${previous.seq} already; nothing was published`],
             data: { ...data, seq: previous.seq, eventId: previous.eventId, published: false },
@@ -102,6 +134,17 @@ export const release = (io: Io) =>
       }
     },
   })
+
+/** Program and arguments stand between spaces: no shell, so no quotes. */
+function recipeOf(command: string | undefined, output: string | undefined): BuildRecipe | undefined {
+  if (!command) {
+    if (output) throw new UsageFailure('--output: only with --build')
+    return undefined
+  }
+  const folder = (output || 'dist').replace(/^\.?\/+|\/+$/g, '')
+  if (!isReleasePath(`/${folder}`)) throw new UsageFailure(`--output: ${output} is no folder of the commit`)
+  return { command: command.split(/\s+/).filter(Boolean), output: folder }
+}
 
 /** NIP-34 repository state: where the released branch is. */
 function refsTemplate(d: string, branch: string, commit: string, createdAt: number): EventTemplate {

@@ -12,11 +12,12 @@ import { pubkeys } from '../config.ts'
 import { createAccess } from './access.ts'
 import { adminType, createAdmin, isAdminCall, maxAdminBytes } from './admin.ts'
 import { informationType } from './information.ts'
+import { limitsEnv, limitsOf } from './limits.ts'
 import { createRelay } from './relay.ts'
 import { understudyScope } from './scope.ts'
 import { createSiblings } from './siblings.ts'
-import { openStore } from './store.ts'
 import { startVerification } from './verification.ts'
+import { startStore } from './writing.ts'
 
 /** A relay on its own: config → store → relay → HTTP. */
 const { DATA_DIR, PORT, HOST, PLACES_FILE, LOG_LEVEL } = commonEnv
@@ -43,6 +44,7 @@ const relayEnv = z.object({
     .max(64)
     .default(availableParallelism())
     .describe('Threads that check signatures; default one per processor'),
+  ...limitsEnv,
   ADMINS: pubkeys.describe('Public keys that may administer the relay (NIP-86), comma-separated'),
 })
 const config = readConfig(relayEnv, process.env)
@@ -50,7 +52,7 @@ const log = createLog('relay', config.LOG_LEVEL)
 const metrics = createMetrics('relay')
 
 mkdirSync(config.DATA_DIR, { recursive: true })
-const store = openStore(join(config.DATA_DIR, 'relay.sqlite'))
+const store = startStore(join(config.DATA_DIR, 'relay.sqlite'))
 const verification = startVerification(config.VERIFY_THREADS)
 const { verify } = verification
 const setOf = (keys: readonly string[] | undefined) => keys && new Set(keys)
@@ -66,6 +68,7 @@ const relay = createRelay({
   now,
   log,
   metrics,
+  limits: limitsOf(config),
   nips: admins ? [86, 98] : [],
   ...(config.PUBLIC_RELAY_URL && { url: config.PUBLIC_RELAY_URL }),
 })

@@ -90,6 +90,10 @@ export interface StacksClient {
   nonce(address: string): Promise<bigint>
   /** Throws `ChainError` (`refused`) when the function fails at run time. */
   callReadOnly(contract: string, name: string, args: readonly ClarityValue[]): Promise<ClarityValue>
+  /** The Clarity source that a contract was deployed with; `undefined` where there is no such contract. */
+  contractSource(contract: string): Promise<string | undefined>
+  /** What the chain believes that a transaction of so many bytes with this payload (hex) should pay, µSTX; `undefined` where it cannot say. */
+  feeEstimate(payload: string, bytes: number): Promise<bigint | undefined>
   /** The map's `(optional value)`: `none` where the key is missing. */
   mapEntry(contract: string, map: string, key: ClarityValue): Promise<ClarityValue>
   /** Prints of a contract, newest first. `limit` up to 50. */
@@ -129,6 +133,8 @@ const callReadSchema = z.union([
   z.object({ okay: z.literal(true), result: clarityHex }),
   z.object({ okay: z.literal(false), cause: z.string() }),
 ])
+const sourceSchema = z.object({ source: z.string() })
+const estimationsSchema = z.object({ estimations: z.array(z.object({ fee: height })).check(z.maxLength(10)) })
 const mapEntrySchema = z.object({ data: clarityHex })
 const eventsSchema = z.object({
   results: z
@@ -242,6 +248,27 @@ export function createStacksClient(options: StacksClientOptions): StacksClient {
       const answer = await read(path, callReadSchema, { sender: address, arguments: args.map(cvToHex) })
       if (!answer.okay) throw new ChainError('refused', `${name}: ${answer.cause.slice(0, 500)}`)
       return decode(path, answer.result)
+    },
+
+    async contractSource(contract) {
+      const [address, contractName] = splitContract(contract)
+      const path = `/v2/contracts/source/${address}/${contractName}?proof=0`
+      const { status, text } = await ask(path)
+      if (status === 404) return undefined
+      if (status !== 200) throw new ChainError('status', `${path}: HTTP ${status}`, { status })
+      return parse(path, text, sourceSchema).source
+    },
+
+    async feeEstimate(payload, bytes) {
+      const path = '/v2/fees/transaction'
+      const { status, text } = await ask(path, { transaction_payload: payload, estimated_len: bytes })
+      // A node that saw too few transactions answers 400.
+      if (status === 400) return undefined
+      if (status !== 200) throw new ChainError('status', `${path}: HTTP ${status}`, { status })
+      const { estimations } = parse(path, text, estimationsSchema)
+      // Low, middle, high: wallets take the middle one.
+      const fee = estimations[Math.floor(estimations.length / 2)]?.fee
+      return fee === undefined ? undefined : BigInt(fee)
     },
 
     async mapEntry(contract, map, key) {

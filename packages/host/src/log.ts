@@ -11,6 +11,9 @@ const secrets = [
   'password',
   'authorization',
   'DATABASE_URL',
+  'NODE_KEY',
+  'NODE_KEY_PASSWORD',
+  'ALERT_WEBHOOK',
 ]
 
 /** JSON lines on stdout. Keys and passwords are cut out wherever a field is named like one. */

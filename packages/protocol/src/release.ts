@@ -26,6 +26,14 @@ export interface ReleaseFile {
   readonly sha256: string
 }
 
+/** A program that makes a release's files from its commit, without network. */
+export interface BuildRecipe {
+  /** Program and arguments; no shell. */
+  readonly command: readonly string[]
+  /** Folder of the files, relative to the commit's root. */
+  readonly output: string
+}
+
 export interface Release {
   /** Id of the snapshot event (5128), or of the 35128 that repeats it. */
   readonly eventId: string
@@ -45,6 +53,8 @@ export interface Release {
   readonly files?: readonly ReleaseFile[]
   /** Path that a visitor opens first. */
   readonly entry: string
+  /** How the files are made from the commit; absent when they are the commit's own. */
+  readonly build?: BuildRecipe
   /** Seconds since 1970, as the maintainer says; decides nothing. */
   readonly createdAt: number
 }
@@ -94,6 +104,7 @@ export interface ReleaseDraft {
   readonly seq: number
   readonly entry: string
   readonly files: readonly ReleaseFile[]
+  readonly build?: BuildRecipe | undefined
 }
 
 /** Template of the snapshot (5128) and of the newest-release pointer (35128), with the manifest's bytes. */
@@ -113,11 +124,18 @@ export function releaseTemplates(
     ['tree', draft.tree],
     ['seq', String(draft.seq)],
     ['entry', draft.entry],
+    ...(draft.build ? [['build', draft.build.output, ...draft.build.command]] : []),
     ...(small ? inline : []),
     ['manifest', hash, String(manifest.length)],
   ]
   const of = (kind: number): EventTemplate => ({ kind, created_at: createdAt, tags, content: '' })
   return { snapshot: of(kinds.releaseSnapshot), newest: of(kinds.release), manifest }
+}
+
+/** `build`, output, program, arguments: at most 64 of up to 1,024 characters each. */
+function isBuildTag([, output = '', ...command]: readonly string[]): boolean {
+  const short = command.every((part) => part.length > 0 && part.length <= 1_024 && !part.includes('\0'))
+  return isReleasePath(`/${output}`) && command.length > 0 && command.length <= 64 && short
 }
 
 /** Reads a release event of either kind. The signature and the key's right to sign are the caller's to check. */
@@ -135,6 +153,8 @@ export function parseRelease(event: NostrEvent): Parsed<Release> {
   if (!/^[1-9]\d{0,8}$/.test(seq)) return refused('seq: not a positive integer')
   if (!isHex32(hash) || !/^\d{1,9}$/.test(size ?? '')) return refused('manifest: missing or malformed')
   if (!isReleasePath(entry)) return refused('entry: not a path')
+  const build = event.tags.find((t) => t[0] === 'build')
+  if (build && !isBuildTag(build)) return refused('build: not a folder and a command')
   const files = event.tags.flatMap((t) => (t[0] === 'path' ? [{ path: t[1] ?? '', sha256: t[2] ?? '' }] : []))
   if (files.length > 0) {
     const read = decodeManifest(encodeManifest(files), hash!)
@@ -152,6 +172,7 @@ export function parseRelease(event: NostrEvent): Parsed<Release> {
     manifestBytes: Number(size),
     ...(files.length > 0 ? { files } : {}),
     entry,
+    ...(build ? { build: { output: build[1]!, command: build.slice(2) } } : {}),
     createdAt: event.created_at,
   })
 }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { matches, parseRange } from './response.ts'
+import { matches, parseRange } from './serve.ts'
 
 describe('a Range header over 1,000 bytes', () => {
   test.each([
