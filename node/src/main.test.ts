@@ -1,23 +1,15 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type ContractCall, registerApp } from '@understudy/chain/calls'
-import { createStacksClient, type StacksClient } from '@understudy/chain/client'
-import { contractNames, contractsOf } from '@understudy/chain/contracts'
-import {
-  addressOf,
-  confirmed,
-  deployContract,
-  type SignedTransaction,
-  signCall,
-  submit,
-} from '@understudy/chain/transactions'
+import { registerApp } from '@understudy/chain/calls'
+import { sampleChain } from '@understudy/chain/sample'
+import { addressOf } from '@understudy/chain/transactions'
 import { hashFiles } from '@understudy/git/manifest'
 import { openObjects } from '@understudy/git/objects'
 import { openRepository } from '@understudy/git/repository'
@@ -50,7 +42,6 @@ import { openStore } from './relay/store.ts'
 
 const root = new URL('../../', import.meta.url)
 const chainKeys = { deployer: 'd1'.repeat(32), maintainer: 'd2'.repeat(32), operator: 'd3'.repeat(32) }
-const fee = 50_000n
 const publicUrl = 'http://mirror.understudy.test'
 const attesters = ['a1', 'a2', 'a3']
   .map((byte) => signerOf(Buffer.from(byte.repeat(32), 'hex')))
@@ -63,7 +54,6 @@ const app = appId(coordinate)
 let home: string
 let forge: SampleForge
 let source: SampleRepository
-let client: StacksClient
 let stacksUrl: string
 let relayUrl: string
 let relays: Relays
@@ -138,29 +128,6 @@ const startNode = () =>
     UPDATE_SPREAD_SECONDS: '0.2',
   })
 
-async function land(transaction: SignedTransaction): Promise<void> {
-  const submission = await submit(client, transaction)
-  if (!submission.ok) throw new Error(submission.reason)
-  await post('/devnet/mine', { burnBlocks: 1 })
-  const answer = await confirmed(client, transaction.txid, { intervalMs: 20 })
-  expect(answer.transaction?.status).toBe('success')
-}
-
-async function post(path: string, body: unknown): Promise<void> {
-  const response = await fetch(stacksUrl + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-  })
-  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
-}
-
-async function send(privateKey: string, call: ContractCall): Promise<void> {
-  const { chainId } = await client.info()
-  const nonce = await client.nonce(addressOf(privateKey, chainId))
-  await land(await signCall(call, { privateKey, nonce, fee, chainId }))
-}
-
 /** Signs a release of a commit of the source and publishes both events. `forged` says what is not so. */
 async function publishRelease(seq: number, commit: string, forged: { tree?: string; extra?: string } = {}) {
   const dir = join(source.dir, '.git')
@@ -212,17 +179,9 @@ beforeAll(async () => {
   stacksUrl = devnet.url
   relayUrl = relay.url
   relays = openRelays([relayUrl], { verify })
-  client = createStacksClient({ url: stacksUrl })
-  const { chainId, burnHeight } = await client.info()
-  const contracts = contractsOf(addressOf(chainKeys.deployer, chainId))
-  for (const key of Object.values(chainKeys))
-    await post(`/extended/v1/faucets/stx?address=${addressOf(key, chainId)}`, {})
-  await post('/devnet/mine', { burnBlocks: 1 })
-  for (const [nonce, name] of contractNames.entries()) {
-    const code = readFileSync(new URL(`contracts/${name}.clar`, root), 'utf8')
-    const signing = { privateKey: chainKeys.deployer, nonce: BigInt(nonce), fee, chainId }
-    await land(await deployContract(name, code, signing))
-  }
+  const chain = await sampleChain(stacksUrl, chainKeys.deployer)
+  await chain.fill([chainKeys.maintainer, chainKeys.operator])
+  const { burnHeight } = await chain.client.info()
   const schedule = { start: burnHeight + 20, length: 60, notice: 3, cap: 100_000_000n }
   const terms = {
     budget: 50_000_000n,
@@ -241,7 +200,7 @@ beforeAll(async () => {
     releaseKey: release.pubkey,
     minSeq: 0,
   }
-  await send(chainKeys.maintainer, registerApp(contracts, { coordinate, schedule, terms }))
+  await chain.send(chainKeys.maintainer, registerApp(chain.contracts, { coordinate, schedule, terms }))
 }, 180_000)
 
 afterAll(async () => {

@@ -1,23 +1,14 @@
 import { createHash } from 'node:crypto'
 import { existsSync } from 'node:fs'
-import { chmod, mkdtemp, readFile, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import type { ContractCall } from '@understudy/chain/calls'
-import { createStacksClient, type StacksClient, type Transaction } from '@understudy/chain/client'
-import { type Contracts, contractNames, contractsOf } from '@understudy/chain/contracts'
-import {
-  addressOf,
-  deployContract,
-  type SignedTransaction,
-  signCall,
-  submit,
-} from '@understudy/chain/transactions'
+import type { StacksClient, Transaction } from '@understudy/chain/client'
+import type { Contracts } from '@understudy/chain/contracts'
+import { sampleChain } from '@understudy/chain/sample'
 import { type RunningProgram, startProgram } from './program.ts'
-
-const fee = 1_000n
-const deployFee = 1_000_000n
 
 /** A local chain whose blocks come when the test asks, a relay, and the registry with the built page. */
 export interface Network {
@@ -61,34 +52,8 @@ export async function openNetwork(): Promise<Network> {
       start('local/devnet/dist/main.js', ['--port', '0', '--burn-interval', '0'], {}),
       start('node/dist/relay/main.js', [], { ...common, DATA_DIR: join(dir, 'relay') }),
     ])
-    const client = createStacksClient({ url: stacksUrl })
-    const { chainId } = await client.info()
-
-    async function mine(burnBlocks = 1): Promise<number> {
-      const response = await fetch(`${stacksUrl}/devnet/mine`, {
-        method: 'POST',
-        body: JSON.stringify({ burnBlocks }),
-        signal: AbortSignal.timeout(60_000),
-      })
-      const { burn_block_height } = (await response.json()) as { burn_block_height: number }
-      return burn_block_height
-    }
-    async function broadcast(transaction: SignedTransaction): Promise<string> {
-      const sent = await submit(client, transaction)
-      if (!sent.ok) throw new Error(`refused: ${sent.reason} ${sent.message}`)
-      return sent.txid
-    }
-
-    const privateKey = devnetKey('deployer')
-    const deployer = addressOf(privateKey, chainId)
-    for (const [nonce, name] of contractNames.entries()) {
-      const source = await readFile(new URL(`../../contracts/${name}.clar`, import.meta.url), 'utf8')
-      await broadcast(
-        await deployContract(name, source, { privateKey, nonce: BigInt(nonce), fee: deployFee, chainId }),
-      )
-      await mine()
-    }
-
+    const chain = await sampleChain(stacksUrl, devnetKey('deployer'))
+    const { client, chainId, contracts, deployer } = chain
     const apiUrl = await start('registry/api/dist/main.js', [], {
       ...common,
       STACKS_API_URL: stacksUrl,
@@ -103,17 +68,10 @@ export async function openNetwork(): Promise<Network> {
       apiUrl,
       stacksUrl,
       chainId,
-      contracts: contractsOf(deployer),
+      contracts,
       client,
-      mine,
-      async send(call, key) {
-        const nonce = await client.nonce(addressOf(key, chainId))
-        const txid = await broadcast(await signCall(call, { privateKey: key, nonce, fee, chainId }))
-        await mine()
-        const transaction = await client.transaction(txid)
-        if (transaction?.status !== 'success') throw new Error(`${call.functionName}: ${transaction?.status}`)
-        return transaction
-      },
+      mine: () => chain.mine(),
+      send: (call, privateKey) => chain.send(privateKey, call),
       stop,
     }
   } catch (error) {

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import { Cl, privateKeyToPublic } from '@stacks/transactions'
@@ -11,18 +10,12 @@ import { settlementHash } from '@understudy/protocol/settlement'
 import { signHash } from '@understudy/protocol/sip018'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { type ContractCall, claim, fund, registerApp, registerMirror, settle } from './calls.ts'
-import { createStacksClient, type StacksClient } from './client.ts'
-import { type Contracts, contractNames, contractsOf } from './contracts.ts'
+import type { StacksClient } from './client.ts'
+import type { Contracts } from './contracts.ts'
 import { createLogReader, readComplete } from './logReader.ts'
+import { type SampleChain, sampleChain } from './sample.ts'
 import { projectChain, stateBelow } from './state.ts'
-import {
-  addressOf,
-  confirmed,
-  deployContract,
-  type SignedTransaction,
-  signCall,
-  submit,
-} from './transactions.ts'
+import { addressOf, signCall, submit } from './transactions.ts'
 
 const root = new URL('../../../', import.meta.url)
 /** More than 1 µSTX for every byte of the largest contract. */
@@ -34,39 +27,21 @@ let devnet: ChildProcess
 let url: string | undefined
 let client: StacksClient
 let chainId: number
+let chain: SampleChain
 let contracts: Contracts
 
 const address = (who: keyof typeof keys): string => addressOf(keys[who], chainId)
-
-async function post(path: string, body: unknown): Promise<void> {
-  const response = await fetch(url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-    signal: AbortSignal.timeout(30_000),
-  })
-  if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`)
-}
-
-const mine = (burnBlocks: number): Promise<void> => post('/devnet/mine', { burnBlocks })
+const mine = (burnBlocks: number) => chain.mine(burnBlocks)
 
 async function mineTo(burnHeight: number): Promise<void> {
   const missing = burnHeight - (await client.info()).burnHeight
   if (missing > 0) await mine(missing)
 }
 
-/** Submits, mines a block, and says what became of the transaction. */
-async function land(transaction: SignedTransaction): Promise<string> {
-  const submission = await submit(client, transaction)
-  if (!submission.ok) return submission.reason
-  await mine(1)
-  const answer = await confirmed(client, transaction.txid, { intervalMs: 20 })
-  return answer.transaction?.status ?? 'unknown'
-}
-
 async function send(who: keyof typeof keys, call: ContractCall): Promise<string> {
   const nonce = await client.nonce(address(who))
-  return land(await signCall(call, { privateKey: keys[who], nonce, fee, chainId }))
+  const transaction = await chain.land(await signCall(call, { privateKey: keys[who], nonce, fee, chainId }))
+  return transaction?.status ?? 'unknown'
 }
 
 /** A devnet that mines when told, the contracts deployed on it by signed transactions. */
@@ -80,17 +55,9 @@ beforeAll(async () => {
     break
   }
   if (!url) throw new Error('devnet did not start; is it built?')
-  client = createStacksClient({ url })
-  chainId = (await client.info()).chainId
-  contracts = contractsOf(address('deployer'))
-  for (const key of Object.values(keys))
-    await post(`/extended/v1/faucets/stx?address=${addressOf(key, chainId)}`, {})
-  await mine(1)
-  for (const [nonce, name] of contractNames.entries()) {
-    const source = readFileSync(new URL(`contracts/${name}.clar`, root), 'utf8')
-    const signing = { privateKey: keys.deployer, nonce: BigInt(nonce), fee, chainId }
-    expect(await land(await deployContract(name, source, signing))).toBe('success')
-  }
+  chain = await sampleChain(url, keys.deployer)
+  ;({ client, chainId, contracts } = chain)
+  await chain.fill(Object.values(keys))
 })
 
 afterAll(async () => {

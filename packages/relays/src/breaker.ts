@@ -16,8 +16,8 @@ export interface BreakerOptions {
 /** A circuit breaker: after failures in a row nothing more is staked on the other side until a trial succeeds. */
 export interface Breaker {
   circuit(): Circuit
-  /** Whether something may be staked now. In `half-open` the first who asks gets the trial; it expires after a pause. */
-  admit(): boolean
+  /** Until it is half-open, ms; 0 when it is not open. */
+  pauseLeft(): number
   succeeded(): void
   failed(): void
   /** The other side is back: the trial need not wait for the end of the pause. */
@@ -31,7 +31,6 @@ export function createBreaker(options: BreakerOptions): Breaker {
   let failures = 0
   let openings = 0
   let openUntil: number | undefined
-  let trialUntil = 0
 
   function circuit(): Circuit {
     if (openUntil === undefined) return 'closed'
@@ -40,18 +39,11 @@ export function createBreaker(options: BreakerOptions): Breaker {
   function trip(): void {
     const pause = Math.min(maxPauseMs, pauseMs * 2 ** Math.min(openings++, 20)) * (0.5 + random() / 2)
     openUntil = now() + pause
-    trialUntil = 0
     failures = 0
   }
   return {
     circuit,
-    admit() {
-      const state = circuit()
-      if (state !== 'half-open') return state === 'closed'
-      if (now() < trialUntil) return false
-      trialUntil = now() + maxPauseMs
-      return true
-    },
+    pauseLeft: () => Math.max(0, (openUntil ?? 0) - now()),
     succeeded() {
       failures = openings = 0
       openUntil = undefined

@@ -75,8 +75,6 @@ export interface Relay {
   status(): RelayStatus
   /** Resolves when the relay has answered OK, or not within `timeoutMs`. Sent again after a reconnect until then. */
   publish(event: NostrEvent, timeoutMs: number): Promise<PublishOutcome>
-  /** Whether something may be staked on it now; see `Breaker.admit`. */
-  admit(): boolean
   ask(question: Question): { close(): void }
   close(): void
 }
@@ -204,8 +202,11 @@ export function openRelay(url: string, options: RelayOptions): Relay {
   let highWater = 0
   let latencyMs: number | undefined
   let acknowledged = 0
-  /** It acknowledged an event that it does not have: each of its OKs is checked until one holds. */
-  let distrusted = false
+  let pumping: ReturnType<typeof setTimeout> | undefined
+  /** `liar`: it acknowledged an event that it does not have. Unless it is proven its OKs wait for a canary. */
+  let trust: 'unproven' | 'proven' | 'liar' = 'unproven'
+  let held: string[] = []
+  let canary: object | undefined
 
   const pause = (attempt: number) =>
     Math.min(maxBackoffMs, backoffMs * 2 ** Math.min(attempt, 20)) * (0.5 + random() / 2)
@@ -226,8 +227,9 @@ export function openRelay(url: string, options: RelayOptions): Relay {
       clearTimeout(timer)
       state = 'open'
       openedAt = heardAt = now()
-      strikes = acknowledged = 0
-      if (!distrusted) breaker.retry()
+      strikes = 0
+      if (trust === 'proven') trust = 'unproven'
+      if (trust !== 'liar') breaker.retry()
       timer = setTimeout(() => watch(heardAt), pingMs)
       for (const reading of readings) begin(reading)
       pump()
@@ -261,6 +263,8 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     requests.clear()
     waiting = new Map([...flying, ...waiting])
     flying = new Map()
+    held = []
+    canary = undefined
     if (!dropped) return
     dropped.onopen = dropped.onmessage = dropped.onclose = null
     // `ws` throws an 'error' that nobody listens to when it is dropped while connecting.
@@ -361,9 +365,10 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     if (page.ended) return
     page.ended = true
     clearTimeout(page.deadline)
-    if (!distrusted) breaker.succeeded()
+    if (trust !== 'liar') breaker.succeeded()
     if (!page.live) finish(id)
     else readOn()
+    pump()
     const { reading, asked, oldest } = page
     reading.wanted -= page.fresh
     if (page.count >= completeBelow && reading.wanted > 0) {
@@ -403,8 +408,12 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     if (!known) question.onEvent(value)
   }
 
-  /** Puts on the wire what fits; the rest waits for the next OK. */
+  /** Puts on the wire what fits, or one trial when the circuit is half-open; the rest waits for the next OK. */
   function pump(): void {
+    clearTimeout(pumping)
+    const circuit = breaker.circuit()
+    if (circuit === 'open' && waiting.size > 0) pumping = setTimeout(pump, breaker.pauseLeft() + 1)
+    if (circuit === 'open' || (circuit === 'half-open' && flying.size > 0)) return
     for (const [id, publication] of waiting) {
       if (state !== 'open' || !socket || flying.size >= maxInFlight || socket.bufferedAmount > sendAhead)
         return
@@ -412,6 +421,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
       flying.set(id, publication)
       publication.sentAt = now()
       send(publication.frame)
+      if (circuit === 'half-open') return
     }
   }
 
@@ -432,20 +442,54 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     const took = now() - publication.sentAt
     latencyMs = latencyMs === undefined ? took : latencyMs + (took - latencyMs) / 8
     const { event } = publication
-    const tested = outcome.ok && canaryEvery > 0 && isKept(event)
-    if (tested && distrusted) {
-      readBack(event, (kept) => settle(id, kept ? outcome : refused(lie)))
+    if (!outcome.ok || canaryEvery === 0 || (!isKept(event) && trust !== 'liar')) {
+      if (trust !== 'liar') breaker.succeeded()
+      return void settle(id, outcome)
+    }
+    if (trust !== 'proven') {
+      held.push(id)
+      if (!canary) prove(event)
       return
     }
-    if (!distrusted) breaker.succeeded()
-    if (tested && acknowledged++ % canaryEvery === 0) readBack(event, () => {})
+    breaker.succeeded()
+    if (++acknowledged % canaryEvery === 0 && !canary) prove(event)
     settle(id, outcome)
+  }
+
+  /** Decides what the OKs that wait are worth. One who cannot be asked has the benefit of the doubt, once. */
+  function prove(event: NostrEvent): void {
+    const mine = {}
+    canary = mine
+    const release = (kept: boolean) => {
+      clearTimeout(grace)
+      const ids = held
+      held = []
+      for (const id of ids) settle(id, kept ? { ok: true } : refused(lie))
+    }
+    const grace = setTimeout(() => {
+      if (canary === mine && trust === 'unproven') release(true)
+    }, 2 * canaryPauseMs)
+    readBack(event, (kept) => {
+      clearTimeout(grace)
+      if (canary !== mine) return
+      canary = undefined
+      if (kept === undefined && trust === 'liar') return release(false)
+      if (kept === false) {
+        trust = 'liar'
+        lastError = lie
+        breaker.trip()
+        return release(false)
+      }
+      trust = 'proven'
+      breaker.succeeded()
+      release(true)
+    })
   }
 
   const lie = 'acknowledged an event that it does not have'
 
-  /** A canary: the relay must show what it has acknowledged. One that does not answer, or may not, proves nothing. */
-  function readBack(event: NostrEvent, done: (kept: boolean) => void, again = false): void {
+  /** Whether the relay shows what it has acknowledged; asked twice. Undefined when it does not answer, or may not. */
+  function readBack(event: NostrEvent, done: (kept: boolean | undefined) => void, again = false): void {
     let found = false
     const asking = ask({
       filter: { ids: [event.id] },
@@ -456,21 +500,12 @@ export function openRelay(url: string, options: RelayOptions): Relay {
       },
       onCaughtUp() {
         asking.close()
-        if (found) {
-          distrusted = false
-          breaker.succeeded()
-          done(true)
-        } else if (!again) setTimeout(readBack, canaryPauseMs, event, done, true)
-        else {
-          distrusted = true
-          lastError = lie
-          breaker.trip()
-          done(false)
-        }
+        if (found || again) done(found)
+        else setTimeout(readBack, canaryPauseMs, event, done, true)
       },
       onFailed() {
         asking.close()
-        done(!distrusted)
+        done(undefined)
       },
     })
   }
@@ -553,7 +588,6 @@ export function openRelay(url: string, options: RelayOptions): Relay {
       ...(latencyMs === undefined ? {} : { latencyMs: Math.round(latencyMs) }),
       ...(lastError === undefined ? {} : { lastError }),
     }),
-    admit: () => breaker.admit(),
     ask,
     publish: (event, timeoutMs) =>
       new Promise((resolve) => {
@@ -568,7 +602,13 @@ export function openRelay(url: string, options: RelayOptions): Relay {
         if (!known) {
           const size = flying.size + waiting.size
           if (size >= maxPending || pendingLength + entry.frame.length > maxPendingLength)
-            return resolve({ ok: false, reason: 'too many events wait for this relay' })
+            return resolve({
+              ok: false,
+              reason:
+                breaker.circuit() === 'closed'
+                  ? 'too many events wait for this relay'
+                  : `spared: ${lastError ?? 'it failed too often'}`,
+            })
           highWater = Math.max(highWater, size + 1)
           pendingLength += entry.frame.length
           waiting.set(event.id, entry)
@@ -591,6 +631,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     close() {
       if (state === 'closed') return
       state = 'closed'
+      clearTimeout(pumping)
       drop()
       for (const reading of readings) clearTimeout(reading.retry)
       readings.clear()

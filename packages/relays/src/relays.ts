@@ -19,8 +19,8 @@ export interface Subscriber {
 
 export interface Relays {
   /**
-   * Sends to every relay whose circuit is closed, and to the others as well when `quorum` (default 1) cannot be reached without them.
-   * Resolves as soon as `quorum` said OK, or can no longer, or `timeoutMs` (default 8,000) passed. The others are still sent to.
+   * Sends to every relay whose circuit is closed, and to the others as soon as they are well again. Resolves when `quorum` (default 1) said
+   * OK, or can no longer, or `timeoutMs` (default 8,000) passed; until then it waits for the others, whatever was resolved before.
    */
   publish(
     event: NostrEvent,
@@ -101,37 +101,18 @@ export function openRelays(urls: readonly string[], options: RelayOptions): Rela
       new Promise((resolve) => {
         const accepted: string[] = []
         const refusals: { url: string; reason: string }[] = []
-        const all = [...relays.values()]
-        const primary = all.filter((relay) => relay.admit())
-        let fallback = all.filter((relay) => !primary.includes(relay))
-        let sent = 0
-        const send = (to: readonly Relay[]) => {
-          sent += to.length
-          for (const relay of to)
-            void relay.publish(event, timeoutMs).then((outcome) => {
-              if (outcome.ok) accepted.push(relay.url)
-              else refusals.push({ url: relay.url, reason: outcome.reason })
-              settle()
-            })
-        }
+        const total = relays.size
         const settle = () => {
-          if (accepted.length < quorum && sent - refusals.length < quorum && fallback.length > 0) {
-            const rest = fallback
-            fallback = []
-            return send(rest)
-          }
-          if (accepted.length < quorum && sent - refusals.length >= quorum) return
-          const spared = fallback.map((relay) => ({
-            url: relay.url,
-            reason: `spared: ${relay.status().lastError ?? 'it failed too often'}`,
-          }))
-          resolve({
-            ok: accepted.length >= quorum,
-            accepted: [...accepted],
-            refused: [...refusals, ...spared],
+          if (accepted.length >= quorum || total - refusals.length < quorum)
+            resolve({ ok: accepted.length >= quorum, accepted: [...accepted], refused: [...refusals] })
+        }
+        for (const relay of relays.values()) {
+          void relay.publish(event, timeoutMs).then((outcome) => {
+            if (outcome.ok) accepted.push(relay.url)
+            else refusals.push({ url: relay.url, reason: outcome.reason })
+            settle()
           })
         }
-        send(primary)
         settle()
       }),
     query: (filters, { timeoutMs = 5_000 } = {}) =>

@@ -1,6 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { readFileSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,16 +7,10 @@ import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { type ContractCall, fund, registerApp, registerMirror } from '@understudy/chain/calls'
-import { createStacksClient, type StacksClient } from '@understudy/chain/client'
-import { type Contracts, contractNames, contractsOf } from '@understudy/chain/contracts'
-import {
-  addressOf,
-  confirmed,
-  deployContract,
-  type SignedTransaction,
-  signCall,
-  submit,
-} from '@understudy/chain/transactions'
+import type { StacksClient } from '@understudy/chain/client'
+import type { Contracts } from '@understudy/chain/contracts'
+import { type SampleChain, sampleChain } from '@understudy/chain/sample'
+import { addressOf } from '@understudy/chain/transactions'
 import { appViewSchema, mirrorsSchema } from '@understudy/protocol/api'
 import { repositoryTemplate } from '@understudy/protocol/app'
 import type { EventTemplate, NostrEvent } from '@understudy/protocol/event'
@@ -32,7 +25,7 @@ import { author, Demo } from './fixture.ts'
 
 const root = new URL('../../../', import.meta.url)
 const programOf = (path: string) => fileURLToPath(new URL(path, root))
-const fee = 50_000n
+const _fee = 50_000n
 const keyOf = (byte: string): string => byte.repeat(32)
 const keys = { deployer: keyOf('d1'), maintainer: keyOf('d2'), operator: keyOf('d3') }
 
@@ -84,33 +77,13 @@ let relay: Running
 let api: Running
 let client: StacksClient
 let chainId: number
+let chain: SampleChain
 let contracts: Contracts
 let relays: Relays
 
 const address = (who: keyof typeof keys): string => addressOf(keys[who], chainId)
 
-async function post(path: string, body: unknown): Promise<void> {
-  const response = await fetch(devnet.url + path, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify(body),
-    signal: AbortSignal.timeout(30_000),
-  })
-  if (!response.ok) throw new Error(`${path}: ${response.status}`)
-}
-
-async function land(transaction: SignedTransaction): Promise<void> {
-  expect(await submit(client, transaction)).toMatchObject({ ok: true })
-  await post('/devnet/mine', { burnBlocks: 1 })
-  const answer = await confirmed(client, transaction.txid, { intervalMs: 20 })
-  expect(answer.transaction?.status).toBe('success')
-}
-
-async function send(who: keyof typeof keys, call: ContractCall): Promise<void> {
-  await land(
-    await signCall(call, { privateKey: keys[who], nonce: await client.nonce(address(who)), fee, chainId }),
-  )
-}
+const send = (who: keyof typeof keys, call: ContractCall) => chain.send(keys[who], call)
 
 const startApi = (args: readonly string[] = []) =>
   run('registry/api/dist/main.js', args, {
@@ -128,18 +101,9 @@ beforeAll(async () => {
     LOG_LEVEL: 'warn',
   })
   relay = await run('node/dist/relay/main.js', [], { DATA_DIR: join(dir, 'relay'), HOST: '127.0.0.1' })
-  client = createStacksClient({ url: devnet.url })
-  chainId = (await client.info()).chainId
-  contracts = contractsOf(address('deployer'))
-  for (const key of Object.values(keys))
-    await post(`/extended/v1/faucets/stx?address=${addressOf(key, chainId)}`, {})
-  await post('/devnet/mine', { burnBlocks: 1 })
-  for (const [nonce, name] of contractNames.entries()) {
-    const source = readFileSync(programOf(`contracts/${name}.clar`), 'utf8')
-    await land(
-      await deployContract(name, source, { privateKey: keys.deployer, nonce: BigInt(nonce), fee, chainId }),
-    )
-  }
+  chain = await sampleChain(devnet.url, keys.deployer)
+  ;({ client, chainId, contracts } = chain)
+  await chain.fill(Object.values(keys))
   relays = openRelays([relay.url], { verify: await loadVerify() })
 })
 
