@@ -192,9 +192,15 @@ const answer: typeof desk.answer = async (input, from) => {
   return result
 }
 
+/** How long answers that have begun may take once the end has begun, ms. Containers are killed 10 s after they were told to end. */
+const drainMs = 6_000
+/** Resolves when the last answer is sent; set once the end has begun. */
+let drained: Promise<unknown> | undefined
+
 function unready(): string[] {
   const connected = relays.status().some(({ state }) => state === 'open')
   return [
+    ...(drained ? ['shutting down'] : []),
     ...(site.current() ? [] : ['no release is verified yet', ...pipeline.troubles()]),
     ...(connected ? [] : ['no relay is connected']),
   ]
@@ -288,31 +294,41 @@ const watch = startWatch({
   now,
 })
 
-onShutdown(log, [
-  ['announcer', () => announcer.stop()],
-  ['watch', () => watch.stop()],
-  ['alerts', () => alerts.stop()],
-  ['challenges', () => heard.map((subscription) => subscription.close())],
+onShutdown(
+  log,
   [
-    'pipeline',
-    () => {
-      stopping.abort()
-      return pipeline.stop()
-    },
-  ],
-  ['siblings', () => siblings.stop()],
-  ['relay', () => relay.close()],
-  ['relays', () => relays.close()],
-  [
-    'http',
-    () =>
-      new Promise((closed) => {
-        server.close(closed)
+    [
+      'listening',
+      () => {
+        // Nobody new from now on; who is being answered has until the end of all this.
+        drained = new Promise((closed) => server.close(closed))
+      },
+    ],
+    ['announcer', () => announcer.stop()],
+    ['watch', () => watch.stop()],
+    ['alerts', () => alerts.stop()],
+    ['challenges', () => heard.map((subscription) => subscription.close())],
+    [
+      'pipeline',
+      () => {
+        stopping.abort()
+        return pipeline.stop()
+      },
+    ],
+    ['siblings', () => siblings.stop()],
+    ['relay', () => relay.close()],
+    ['relays', () => relays.close()],
+    [
+      'http',
+      () => {
         server.closeIdleConnections()
-        setTimeout(() => server.closeAllConnections(), 3_000).unref()
-      }),
+        setTimeout(() => server.closeAllConnections(), drainMs).unref()
+        return drained
+      },
+    ],
+    ['git', () => Promise.all([objects.close(), challenged.close()])],
+    ['verification', () => verification.close()],
+    ['store', () => store.close()],
   ],
-  ['git', () => Promise.all([objects.close(), challenged.close()])],
-  ['verification', () => verification.close()],
-  ['store', () => store.close()],
-])
+  drainMs + 2_000,
+)
