@@ -119,7 +119,7 @@ async function start(main: string, env: Record<string, string>, args: string[] =
 }
 
 /** Asks again until there is something. */
-async function until<T>(look: () => Promise<T | undefined | false>, what: string, ms = 20_000): Promise<T> {
+async function until<T>(look: () => Promise<T | undefined | false>, what: string, ms = 60_000): Promise<T> {
   const deadline = Date.now() + ms
   for (;;) {
     const found = await look()
@@ -286,7 +286,7 @@ const sampleFiles = (word: string): Record<string, string | Uint8Array> => ({
 const kills = Number(process.env.KILLS ?? 20)
 
 // One story: each test goes on where the one before ended.
-describe('a fallback node', { timeout: 60_000 }, () => {
+describe('a fallback node', { timeout: 180_000 }, () => {
   let commit: string
   let newer: string
 
@@ -618,7 +618,7 @@ describe('a fallback node', { timeout: 60_000 }, () => {
     await serving(seq)
     expect(await (await get('/')).text()).toBe('MADE OF SOURCES')
     expect((await get('/make.mjs')).status).toBe(404)
-    await node.kill('SIGKILL')
+    await node.kill('SIGTERM')
     // What was built is there at once: nothing is built again for it.
     node = await startNode()
     expect(await (await get('/')).text()).toBe('MADE OF SOURCES')

@@ -27,6 +27,7 @@ import { buildApp } from './app.ts'
 import { createBuilder } from './build.ts'
 import { createChallengeDesk } from './challenges.ts'
 import { nodeEnv, relayUrlOf } from './config.ts'
+import { createDrain } from './drain.ts'
 import { createFiles } from './files.ts'
 import { createListener } from './listener.ts'
 import { createPipeline } from './pipeline.ts'
@@ -194,13 +195,11 @@ const answer: typeof desk.answer = async (input, from) => {
 
 /** How long answers that have begun may take once the end has begun, ms. Containers are killed 10 s after they were told to end. */
 const drainMs = 6_000
-/** Resolves when the last answer is sent; set once the end has begun. */
-let drained: Promise<unknown> | undefined
 
 function unready(): string[] {
   const connected = relays.status().some(({ state }) => state === 'open')
   return [
-    ...(drained ? ['shutting down'] : []),
+    ...(drain.begun() ? ['shutting down'] : []),
     ...(site.current() ? [] : ['no release is verified yet', ...pipeline.troubles()]),
     ...(connected ? [] : ['no relay is connected']),
   ]
@@ -247,6 +246,7 @@ const own = buildApp({
   onError,
 })
 const server = createServer(createListener({ site, serve, own, metrics, onError }))
+const drain = createDrain(server)
 // A client that stops reading, or never finishes asking, is let go; open WebSockets have pings of their own.
 server.headersTimeout = 10_000
 server.requestTimeout = 30_000
@@ -297,13 +297,7 @@ const watch = startWatch({
 onShutdown(
   log,
   [
-    [
-      'listening',
-      () => {
-        // Nobody new from now on; who is being answered has until the end of all this.
-        drained = new Promise((closed) => server.close(closed))
-      },
-    ],
+    ['listening', () => drain.begin()],
     ['announcer', () => announcer.stop()],
     ['watch', () => watch.stop()],
     ['alerts', () => alerts.stop()],
@@ -321,9 +315,7 @@ onShutdown(
     [
       'http',
       () => {
-        server.closeIdleConnections()
-        setTimeout(() => server.closeAllConnections(), drainMs).unref()
-        return drained
+        return drain.end(drainMs)
       },
     ],
     ['git', () => Promise.all([objects.close(), challenged.close()])],
