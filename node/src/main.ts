@@ -312,12 +312,7 @@ onShutdown(
     ['siblings', () => siblings.stop()],
     ['relay', () => relay.close()],
     ['relays', () => relays.close()],
-    [
-      'http',
-      () => {
-        return drain.end(drainMs)
-      },
-    ],
+    ['http', () => drain.end(drainMs)],
     ['git', () => Promise.all([objects.close(), challenged.close()])],
     ['verification', () => verification.close()],
     ['store', () => store.close()],
