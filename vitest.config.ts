@@ -18,6 +18,8 @@ export default defineConfig({
           include: ['**/*.test.ts'],
           exclude: ['tests/*.test.ts'],
           maxWorkers: 2,
+          // They import nostr-tools, which names sources that it does not ship: vite passes over those, Node would not.
+          server: { deps: { inline: [/@welshman/, /applesauce/, /@nostr-dev-kit/] } },
           sequence: { groupOrder: 0 },
         },
       },

@@ -1,10 +1,10 @@
 ;; attester-quorum: the apps, the rules that their epochs are paid by, and the keys whose signatures settle them.
 ;;
 ;; Holds no money and calls no contract. Anyone may register an app and is its maintainer from then on; the maintainer may announce other
-;; rules, notice epochs ahead, and hand the app over; anyone may read. There is no owner key, no admin and no upgrade hook. A maintainer
-;; whose key is lost freezes nothing: the rules simply stay.
+;; rules, notice epochs ahead, and hand the app over; the pool alone says which keys contradicted themselves; anyone may read. There is no
+;; owner key, no admin and no upgrade hook. A maintainer whose key is lost freezes nothing: the rules simply stay.
 ;;
-;; Units: money in uSTX, heights and durations in burn blocks, shares of one in ppm (10^6).
+;; Units: money in the app's asset, uSTX or satoshis of sBTC; heights and durations in burn blocks; shares of one in ppm (10^6).
 
 ;; ---------------------------------------------------------------- errors: 100 to 199
 
@@ -36,6 +36,9 @@
 (define-constant ERR_ENDED (err u125))
 (define-constant ERR_NOT_OFFERED (err u126))
 (define-constant ERR_MIN_SEQ (err u127))
+(define-constant ERR_NOT_POOL (err u128))
+(define-constant ERR_KEY (err u129))
+(define-constant ERR_BANNED (err u130))
 
 ;; ---------------------------------------------------------------- constants
 
@@ -53,7 +56,7 @@
 
 ;; ---------------------------------------------------------------- state
 
-;; Invariant 1: an app is never removed, and start, length, notice and cap of its row never change.
+;; Invariant 1: an app is never removed, and start, length, notice, cap and sbtc of its row never change.
 (define-map apps
   (buff 32) ;; app id = sha256 of the coordinate
   {
@@ -62,8 +65,11 @@
     length: uint, ;; burn blocks of an epoch
     notice: uint, ;; epochs between a change of the rules and its effect
     cap: uint, ;; no epoch's budget is above it, whatever the rules say
+    sbtc: bool, ;; the app's asset: sBTC, else STX
     version: uint, ;; the newest rules row
-    froms: { newest: uint, before: uint, earlier: uint }, ;; first epochs of the rules rows version, version - 1, version - 2
+    newest: uint, ;; first epoch of its rules
+    before: uint, ;; of those of version - 1
+    earlier: uint, ;; of those of version - 2
     release-keys: uint, ;; how often the release key was replaced
   }
 )
@@ -79,15 +85,15 @@
     from: uint,
     until: (optional uint),
     terms: {
-      budget: uint, ;; uSTX for one epoch, attester fees included
+      budget: uint, ;; for one epoch, attester fees included
       keys: (list 19 (buff 33)), ;; N = 2M - 1 attester keys, 0x02 then x, strictly ascending
       places: uint, ;; T, the target number of places
       levels: (list 3 (string-ascii 16)), ;; the levels that count, coarse to fine
       floor: uint, ;; ppm of availability below which a mirror earns nothing
-      domain-bond: uint, ;; uSTX of bond that counts in one domain
-      fee: uint, ;; uSTX to all attesters together
+      domain-bond: uint, ;; of bond, what counts in one domain
+      fee: uint, ;; to all attesters together
       grace: uint, ;; burn blocks that a mirror may lag behind a release
-      min-bond: uint, ;; uSTX
+      min-bond: uint,
       faults: uint, ;; f, attesters whose distances may be wrong
       window: uint, ;; W, burn blocks after an epoch in which it may settle
       challenge: uint, ;; C, burn and Stacks blocks between a settlement and its payment
@@ -98,7 +104,27 @@
   }
 )
 
-;; Invariant 5: the n-th replacement governs, from its epoch on, the rows that were announced before it.
+;; Invariant 5: budget, keys, window, challenge and until are those of the rules row. What settling an epoch asks of it, in one small read.
+;; Invariant 6: position i of `banned`, where it is not empty, says whether the i-th key contradicted itself: of the three newest rows, and
+;; of the row that the contradiction was about.
+(define-map quorums
+  { app: (buff 32), version: uint }
+  {
+    keys: (list 19 (buff 33)),
+    banned: (list 19 bool), ;; empty where none is
+    needed: uint, ;; M
+    until: (optional uint),
+    terms: { budget: uint, window: uint, challenge: uint },
+  }
+)
+
+;; Invariant 7: a key is banned for ever, and no rules announced later list it.
+(define-map bans
+  { app: (buff 32), key: (buff 33) }
+  bool
+)
+
+;; Invariant 8: the n-th replacement governs, from its epoch on, the rows that were announced before it.
 (define-map release-keys
   { app: (buff 32), index: uint }
   {
@@ -115,7 +141,7 @@
   principal
 )
 
-;; Invariant 6: the n-th event of an app has seq n and head = sha256(previous head, sha256(consensus bytes of the event without head)).
+;; Invariant 9: the n-th event of an app has seq n and head = sha256(previous head, sha256(consensus bytes of the event without head)).
 (define-map logs
   (buff 32)
   { seq: uint, head: (buff 32) }
@@ -137,7 +163,7 @@
 ;; For older ones `rules-by` wants a hint. `end` is the first burn height after the epoch.
 (define-read-only (rules-at (app (buff 32)) (epoch uint))
   (match (map-get? apps app)
-    row (row-by app (get start row) (get length row) epoch (version-at (get version row) (get froms row) epoch))
+    row (row-by app (get start row) (get length row) epoch (version-at row epoch))
     none
   )
 )
@@ -150,26 +176,62 @@
   )
 )
 
+;; Who settles this epoch, and within which bounds? `version` is the rules row that governs it, found as in `rules-at`, `end` the first burn
+;; height after the epoch.
+(define-read-only (quorum-at (app (buff 32)) (epoch uint))
+  (match (map-get? apps app)
+    row (let ((version (if (>= epoch (get newest row)) (get version row) (version-at row epoch))))
+      (match (map-get? quorums { app: app, version: version })
+        quorum (if (governs (get until quorum) epoch)
+          (some {
+            quorum: quorum,
+            version: version,
+            end: (end-of (get start row) (get length row) epoch),
+          })
+          none
+        )
+        none
+      )
+    )
+    none
+  )
+)
+
+;; Whom does this version of its rules list, and who of them is banned?
+(define-read-only (get-quorum (app (buff 32)) (version uint))
+  (map-get? quorums { app: app, version: version })
+)
+
+;; Did this key contradict itself?
+(define-read-only (is-banned (app (buff 32)) (key (buff 33)))
+  (is-some (map-get? bans { app: app, key: key }))
+)
+
 ;; What do the other contracts have to know about now? `epoch` is the one that runs, 0 before the start; `closes` the burn height from which
 ;; the last ended epoch can no longer be settled, 0 where there is none or nothing governs it; `next` the first epoch that begins later.
 (define-read-only (clock (app (buff 32)))
   (match (map-get? apps app)
     row (let (
-        (started (>= burn-block-height (get start row)))
-        (epoch (if started (/ (- burn-block-height (get start row)) (get length row)) u0))
+        (burn burn-block-height)
+        (start (get start row))
+        (started (>= burn start))
+        (epoch (if started (/ (- burn start) (get length row)) u0))
+        (last (if (is-eq epoch u0) u0 (- epoch u1)))
       )
       (some {
         maintainer: (get maintainer row),
+        sbtc: (get sbtc row),
         version: (get version row),
         length: (get length row),
         epoch: epoch,
         next: (if started (+ epoch u1) u0),
         closes: (if (is-eq epoch u0)
           u0
-          (match (row-by app (get start row) (get length row) (- epoch u1)
-            (version-at (get version row) (get froms row) (- epoch u1))
-          )
-            ended (+ (get end ended) (get window (get terms ended)))
+          (match (map-get? quorums { app: app, version: (version-at row last) })
+            quorum (if (governs (get until quorum) last)
+              (+ (end-of start (get length row) last) (get window (get terms quorum)))
+              u0
+            )
             u0
           )
         ),
@@ -214,7 +276,7 @@
 ;; Registers the app of a repository announcement, `30617:<maintainer pubkey, 64 hex digits>:<d>`. The sender maintains it.
 (define-public (register-app
     (coordinate (buff 256))
-    (schedule { start: uint, length: uint, notice: uint, cap: uint })
+    (schedule { start: uint, length: uint, notice: uint, cap: uint, sbtc: bool })
     (terms {
       budget: uint,
       keys: (list 19 (buff 33)),
@@ -252,14 +314,16 @@
     (asserts! (is-none (map-get? apps app)) ERR_APP_EXISTS)
     (asserts! (is-coordinate coordinate) ERR_COORDINATE)
     (try! (check-schedule schedule))
-    (try! (check-terms schedule terms))
+    (try! (check-terms (get length schedule) (get cap schedule) terms))
     (map-set apps app (merge schedule {
       maintainer: contract-caller,
       version: u1,
-      froms: { newest: u0, before: u0, earlier: u0 },
+      newest: u0,
+      before: u0,
+      earlier: u0,
       release-keys: u0,
     }))
-    (map-set rules { app: app, version: u1 } { from: u0, until: none, terms: terms })
+    (announce app u1 u0 terms)
     (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok app)
   )
@@ -313,23 +377,16 @@
       )
       ERR_FROM
     )
-    (try! (check-terms
-      { start: (get start row), length: (get length row), notice: (get notice row), cap: (get cap row) }
-      terms
-    ))
+    (try! (check-terms (get length row) (get cap row) terms))
+    (asserts! (is-none (index-of? (map is-key-banned (copies app) (get keys terms)) true)) ERR_BANNED)
     ;; Rules that were ended keep their end.
-    (and
-      (is-none (get until last))
-      (map-set rules { app: app, version: version } (merge last { until: (some from) }))
-    )
-    (map-set rules { app: app, version: (+ version u1) } { from: from, until: none, terms: terms })
+    (and (is-none (get until last)) (end-at app version from))
+    (announce app (+ version u1) from terms)
     (map-set apps app (merge row {
       version: (+ version u1),
-      froms: {
-        newest: from,
-        before: (get newest (get froms row)),
-        earlier: (get before (get froms row)),
-      },
+      newest: from,
+      before: (get newest row),
+      earlier: (get before row),
     }))
     (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok (+ version u1))
@@ -357,7 +414,7 @@
     )
     (asserts! (has-begun row (get from last)) ERR_PENDING)
     (asserts! (is-none (get until last)) ERR_ENDED)
-    (map-set rules { app: app, version: version } (merge last { until: (some until) }))
+    (end-at app version until)
     (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok until)
   )
@@ -431,117 +488,30 @@
   )
 )
 
-;; ---------------------------------------------------------------- private
-
-;; The row of an app that the caller maintains. The caller, not the sender: no contract that a maintainer calls can speak for it.
-(define-private (maintained (app (buff 32)))
-  (let ((row (unwrap! (map-get? apps app) ERR_UNKNOWN_APP)))
-    (asserts! (is-eq contract-caller (get maintainer row)) ERR_NOT_MAINTAINER)
-    (ok row)
-  )
-)
-
-;; A rules row with its version and the end of an epoch, where it governs it.
-(define-private (row-by (app (buff 32)) (start uint) (length uint) (epoch uint) (version uint))
-  (match (map-get? rules { app: app, version: version })
-    row (if (and
-        (<= epoch MAX_EPOCH)
-        (>= epoch (get from row))
-        (match (get until row) until (< epoch until) true)
-      )
-      (some (merge row { version: version, end: (+ start (* (+ epoch u1) length)) }))
-      none
+;; Bans a key that this rules row lists: in it, and in the three newest. The pool alone may say so, which checked the contradiction and prints
+;; it; a maintainer cannot.
+(define-public (ban (app (buff 32)) (version uint) (key (buff 33)))
+  (let (
+      (row (unwrap! (map-get? apps app) ERR_UNKNOWN_APP))
+      (newest (get version row))
     )
-    none
-  )
-)
-
-;; The first epoch that begins after this block.
-(define-private (next-epoch (row {
-    maintainer: principal,
-    start: uint,
-    length: uint,
-    notice: uint,
-    cap: uint,
-    version: uint,
-    froms: { newest: uint, before: uint, earlier: uint },
-    release-keys: uint,
-  }))
-  (if (< burn-block-height (get start row))
-    u0
-    (+ (/ (- burn-block-height (get start row)) (get length row)) u1)
-  )
-)
-
-;; The first epoch that rules announced now may govern.
-(define-private (noticed (row {
-    maintainer: principal,
-    start: uint,
-    length: uint,
-    notice: uint,
-    cap: uint,
-    version: uint,
-    froms: { newest: uint, before: uint, earlier: uint },
-    release-keys: uint,
-  }))
-  (+ (next-epoch row) (get notice row))
-)
-
-;; Has this epoch begun? Epoch 0 counts as begun from the registration on.
-(define-private (has-begun (row {
-    maintainer: principal,
-    start: uint,
-    length: uint,
-    notice: uint,
-    cap: uint,
-    version: uint,
-    froms: { newest: uint, before: uint, earlier: uint },
-    release-keys: uint,
-  }) (epoch uint))
-  (or (is-eq epoch u0) (< epoch (next-epoch row)))
-)
-
-;; The version that governs an epoch by the first epochs of the three newest rows; 0, which no row has, where it is older.
-(define-private (version-at
-    (version uint)
-    (froms { newest: uint, before: uint, earlier: uint })
-    (epoch uint)
-  )
-  (if (>= epoch (get newest froms))
-    version
-    (if (>= epoch (get before froms))
-      (- version u1)
-      (if (>= epoch (get earlier froms)) (- version u2) u0)
-    )
-  )
-)
-
-(define-private (is-coordinate (coordinate (buff 256)))
-  (and
-    (is-eq (slice? coordinate u0 u6) (some COORDINATE_PREFIX))
-    (is-eq (slice? coordinate u70 u71) (some COLON))
-    (> (len coordinate) u71)
-  )
-)
-
-(define-private (check-schedule (schedule { start: uint, length: uint, notice: uint, cap: uint }))
-  (begin
-    (asserts!
-      (and
-        (> (get start schedule) burn-block-height)
-        (<= (get start schedule) (+ burn-block-height MAX_BLOCKS))
-      )
-      ERR_START
-    )
-    (asserts! (and (> (get length schedule) u0) (<= (get length schedule) MAX_BLOCKS)) ERR_LENGTH)
-    (asserts! (and (>= (get notice schedule) MIN_NOTICE) (<= (get notice schedule) MAX_BLOCKS)) ERR_NOTICE)
-    (asserts! (> (get cap schedule) u0) ERR_CAP)
+    (asserts! (is-eq contract-caller .reward-pool) ERR_NOT_POOL)
+    (asserts! (mark app version key) ERR_KEY)
+    (asserts! (map-insert bans { app: app, key: key } true) ERR_BANNED)
+    (mark app newest key)
+    (and (> newest u1) (mark app (- newest u1) key))
+    (and (> newest u2) (mark app (- newest u2) key))
     (ok true)
   )
 )
 
-(define-private (check-terms
-    (schedule { start: uint, length: uint, notice: uint, cap: uint })
+;; ---------------------------------------------------------------- private
+
+;; Writes a rules row.
+(define-private (announce
+    (app (buff 32))
+    (version uint)
+    (from uint)
     (terms {
       budget: uint,
       keys: (list 19 (buff 33)),
@@ -561,7 +531,227 @@
     })
   )
   (begin
-    (asserts! (and (> (get budget terms) u0) (<= (get budget terms) (get cap schedule))) ERR_BUDGET)
+    (map-set rules { app: app, version: version } { from: from, until: none, terms: terms })
+    (map-set quorums { app: app, version: version } {
+      keys: (get keys terms),
+      banned: (list),
+      needed: (/ (+ (len (get keys terms)) u1) u2),
+      until: none,
+      terms: {
+        budget: (get budget terms),
+        window: (get window terms),
+        challenge: (get challenge terms),
+      },
+    })
+  )
+)
+
+;; Ends a rules row before an epoch.
+(define-private (end-at (app (buff 32)) (version uint) (until uint))
+  (let (
+      (key { app: app, version: version })
+      (quorum (unwrap! (map-get? quorums key) false))
+    )
+    (map-set rules key (merge (unwrap! (map-get? rules key) false) { until: (some until) }))
+    (map-set quorums key (merge quorum { until: (some until) }))
+  )
+)
+
+;; Marks a key in a row that lists it.
+(define-private (mark (app (buff 32)) (version uint) (key (buff 33)))
+  (match (map-get? quorums { app: app, version: version })
+    quorum (let (
+        (keys (get keys quorum))
+        (before (get banned quorum))
+        (found (map same-key keys (list
+          key key key key key key key key key key
+          key key key key key key key key key
+        )))
+      )
+      (and
+        (is-some (index-of? found true))
+        (map-set quorums { app: app, version: version } (merge quorum {
+          banned: (if (is-eq (len before) u0) found (map either found before)),
+        }))
+      )
+    )
+    false
+  )
+)
+
+(define-private (same-key (a (buff 33)) (b (buff 33)))
+  (is-eq a b)
+)
+
+(define-private (either (a bool) (b bool))
+  (or a b)
+)
+
+(define-private (is-key-banned (app (buff 32)) (key (buff 33)))
+  (is-some (map-get? bans { app: app, key: key }))
+)
+
+;; An app for each key that rules may list: a function given to `map` sees nothing but its elements.
+(define-private (copies (app (buff 32)))
+  (list app app app app app app app app app app app app app app app app app app app)
+)
+
+;; Is an epoch before the end of the rules that began with it or before?
+(define-private (governs (until (optional uint)) (epoch uint))
+  (and (<= epoch MAX_EPOCH) (match until end (< epoch end) true))
+)
+
+;; The first burn height after an epoch; an epoch beyond the last is never governed.
+(define-private (end-of (start uint) (length uint) (epoch uint))
+  (if (<= epoch MAX_EPOCH) (+ start (* (+ epoch u1) length)) u0)
+)
+
+;; The row of an app that the caller maintains. The caller, not the sender: no contract that a maintainer calls can speak for it.
+(define-private (maintained (app (buff 32)))
+  (let ((row (unwrap! (map-get? apps app) ERR_UNKNOWN_APP)))
+    (asserts! (is-eq contract-caller (get maintainer row)) ERR_NOT_MAINTAINER)
+    (ok row)
+  )
+)
+
+;; A rules row with its version and the end of an epoch, where it governs it.
+(define-private (row-by (app (buff 32)) (start uint) (length uint) (epoch uint) (version uint))
+  (match (map-get? rules { app: app, version: version })
+    row (if (and
+        (>= epoch (get from row))
+        (governs (get until row) epoch)
+      )
+      (some (merge row { version: version, end: (end-of start length epoch) }))
+      none
+    )
+    none
+  )
+)
+
+;; The first epoch that begins after this block.
+(define-private (next-epoch (row {
+    maintainer: principal,
+    start: uint,
+    length: uint,
+    notice: uint,
+    cap: uint,
+    sbtc: bool,
+    version: uint,
+    newest: uint,
+    before: uint,
+    earlier: uint,
+    release-keys: uint,
+  }))
+  (if (< burn-block-height (get start row))
+    u0
+    (+ (/ (- burn-block-height (get start row)) (get length row)) u1)
+  )
+)
+
+;; The first epoch that rules announced now may govern.
+(define-private (noticed (row {
+    maintainer: principal,
+    start: uint,
+    length: uint,
+    notice: uint,
+    cap: uint,
+    sbtc: bool,
+    version: uint,
+    newest: uint,
+    before: uint,
+    earlier: uint,
+    release-keys: uint,
+  }))
+  (+ (next-epoch row) (get notice row))
+)
+
+;; Has this epoch begun? Epoch 0 counts as begun from the registration on.
+(define-private (has-begun (row {
+    maintainer: principal,
+    start: uint,
+    length: uint,
+    notice: uint,
+    cap: uint,
+    sbtc: bool,
+    version: uint,
+    newest: uint,
+    before: uint,
+    earlier: uint,
+    release-keys: uint,
+  }) (epoch uint))
+  (or (is-eq epoch u0) (< epoch (next-epoch row)))
+)
+
+;; The version that governs an epoch by the first epochs of the three newest rows; 0, which no row has, where it is older.
+(define-private (version-at (row {
+    maintainer: principal,
+    start: uint,
+    length: uint,
+    notice: uint,
+    cap: uint,
+    sbtc: bool,
+    version: uint,
+    newest: uint,
+    before: uint,
+    earlier: uint,
+    release-keys: uint,
+  }) (epoch uint))
+  (if (>= epoch (get newest row))
+    (get version row)
+    (if (>= epoch (get before row))
+      (- (get version row) u1)
+      (if (>= epoch (get earlier row)) (- (get version row) u2) u0)
+    )
+  )
+)
+
+(define-private (is-coordinate (coordinate (buff 256)))
+  (and
+    (is-eq (slice? coordinate u0 u6) (some COORDINATE_PREFIX))
+    (is-eq (slice? coordinate u70 u71) (some COLON))
+    (> (len coordinate) u71)
+  )
+)
+
+(define-private (check-schedule (schedule { start: uint, length: uint, notice: uint, cap: uint, sbtc: bool }))
+  (begin
+    (asserts!
+      (and
+        (> (get start schedule) burn-block-height)
+        (<= (get start schedule) (+ burn-block-height MAX_BLOCKS))
+      )
+      ERR_START
+    )
+    (asserts! (and (> (get length schedule) u0) (<= (get length schedule) MAX_BLOCKS)) ERR_LENGTH)
+    (asserts! (and (>= (get notice schedule) MIN_NOTICE) (<= (get notice schedule) MAX_BLOCKS)) ERR_NOTICE)
+    (asserts! (> (get cap schedule) u0) ERR_CAP)
+    (ok true)
+  )
+)
+
+(define-private (check-terms
+    (length uint)
+    (cap uint)
+    (terms {
+      budget: uint,
+      keys: (list 19 (buff 33)),
+      places: uint,
+      levels: (list 3 (string-ascii 16)),
+      floor: uint,
+      domain-bond: uint,
+      fee: uint,
+      grace: uint,
+      min-bond: uint,
+      faults: uint,
+      window: uint,
+      challenge: uint,
+      claim-period: uint,
+      release-key: (buff 32),
+      min-seq: uint,
+    })
+  )
+  (begin
+    (asserts! (and (> (get budget terms) u0) (<= (get budget terms) cap)) ERR_BUDGET)
     ;; Odd: with N = 2M - 1 two sets of M signers always share one.
     (asserts! (is-eq (mod (len (get keys terms)) u2) u1) ERR_KEY_COUNT)
     (asserts! (is-some (fold check-key (get keys terms) (some 0x))) ERR_KEYS)
@@ -580,7 +770,7 @@
     (asserts! (> (get min-bond terms) u0) ERR_MIN_BOND)
     (asserts! (< (get faults terms) (len (get keys terms))) ERR_FAULTS)
     ;; An epoch is final, by window + challenge, before the next one ends.
-    (asserts! (<= (get window terms) (/ (get length schedule) u2)) ERR_WINDOW)
+    (asserts! (<= (get window terms) (/ length u2)) ERR_WINDOW)
     (asserts!
       (and
         (>= (get challenge terms) MIN_CHALLENGE)
@@ -590,7 +780,7 @@
     )
     (asserts!
       (and
-        (>= (get claim-period terms) (get length schedule))
+        (>= (get claim-period terms) length)
         (<= (get claim-period terms) MAX_BLOCKS)
       )
       ERR_CLAIM_PERIOD

@@ -1,6 +1,6 @@
 ;; mirror-registry: who mirrors an app, from where, and what they put at stake.
 ;;
-;; Holds the operators' bonds. Any standard principal may register a mirror of a registered app and is its owner from then on; only
+;; Holds the operators' bonds, each in its app's asset. Any standard principal may register a mirror of a registered app and is its owner from then on; only
 ;; the owner changes it, unbonds it and gets the bond back. Nobody else can move a bond, and no bond can be kept from its owner. The owner
 ;; is who calls, not who sends: no contract that an operator calls can speak for it.
 ;;
@@ -24,10 +24,15 @@
 (define-constant ERR_AMOUNT (err u212))
 (define-constant ERR_RETIRED (err u213))
 
+;; ---------------------------------------------------------------- constants
+
+;; The one sBTC contract of the network that this is deployed to: testnet's, which `deployedSource` replaces by mainnet's for mainnet.
+(define-constant SBTC 'ST1F7QA2MDF17S807EPA36TSS8AMEFY4KA9TVGWXT.sbtc-token)
+
 ;; ---------------------------------------------------------------- state
 
-;; Invariant 1: the contract's balance is at least the sum of the bonds of all mirrors that are not withdrawn.
-;; Invariant 2: owner and since of a row never change; bond only grows; unbonding and ready are set once, retired once, withdrawn once and
+;; Invariant 1: the contract's balance of each asset is at least the sum of the bonds in it of all mirrors that are not withdrawn.
+;; Invariant 2: owner, since and sbtc of a row never change; bond only grows; unbonding and ready are set once, retired once, withdrawn once and
 ;; after them.
 (define-map mirrors
   { app: (buff 32), mirror: uint }
@@ -35,7 +40,8 @@
     owner: principal, ;; paid, and alone allowed to change the row
     node-key: (buff 32), ;; x-only Nostr key that lives on the server
     endpoint: (string-ascii 200),
-    bond: uint, ;; uSTX held for this mirror until it is withdrawn
+    sbtc: bool, ;; whether the bond is sBTC, as its app's asset; else STX
+    bond: uint, ;; uSTX or satoshis held for this mirror until it is withdrawn
     since: uint, ;; burn height of the registration
     unbonding: (optional uint), ;; burn height from which the bond no longer counts
     ready: uint, ;; burn height from which it may be withdrawn, 0 before unbonding
@@ -147,12 +153,13 @@
     (asserts! (> (len endpoint) u0) ERR_ENDPOINT)
     (asserts! (>= bond (get min-bond (get terms row))) ERR_BOND_TOO_LOW)
     (asserts! (map-insert ids { app: app, owner: owner, node-key: node-key } mirror) ERR_MIRROR_EXISTS)
-    (try! (stx-transfer? bond owner current-contract))
+    (try! (take (get sbtc now) bond owner))
     (map-set counts app mirror)
     (map-set mirrors { app: app, mirror: mirror } {
       owner: owner,
       node-key: node-key,
       endpoint: endpoint,
+      sbtc: (get sbtc now),
       bond: bond,
       since: burn-block-height,
       unbonding: none,
@@ -236,7 +243,7 @@
     )
     (asserts! (> amount u0) ERR_AMOUNT)
     (asserts! (is-none (get unbonding row)) ERR_UNBONDING)
-    (try! (stx-transfer? amount contract-caller current-contract))
+    (try! (take (get sbtc row) amount contract-caller))
     (map-set mirrors { app: app, mirror: mirror } (merge row {
       bond: (+ (get bond row) amount),
       rows: (count-from app mirror (get rows row) (get next now) (+ (get bond row) amount)),
@@ -324,13 +331,31 @@
       (not (get retired row))
       (map-delete ids { app: app, owner: owner, node-key: (get node-key row) })
     )
-    (try! (as-contract? ((with-stx bond)) (try! (stx-transfer? bond current-contract owner))))
+    (try! (give (get sbtc row) bond owner))
     (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok bond)
   )
 )
 
 ;; ---------------------------------------------------------------- private
+
+;; Takes money of an app's asset from who sends it.
+(define-private (take (sbtc bool) (amount uint) (from principal))
+  (if sbtc
+    (contract-call? SBTC transfer amount from current-contract none)
+    (stx-transfer? amount from current-contract)
+  )
+)
+
+;; Gives money of an app's asset, and lets nothing else leave.
+(define-private (give (sbtc bool) (amount uint) (to principal))
+  (if sbtc
+    (as-contract? ((with-ft SBTC "sbtc-token" amount))
+      (try! (contract-call? SBTC transfer amount current-contract to none))
+    )
+    (as-contract? ((with-stx amount)) (try! (stx-transfer? amount current-contract to)))
+  )
+)
 
 (define-private (owned (app (buff 32)) (mirror uint))
   (let ((row (unwrap! (map-get? mirrors { app: app, mirror: mirror }) ERR_UNKNOWN_MIRROR)))

@@ -1,15 +1,15 @@
 ;; reward-pool: the money that pays mirrors, what was settled, and what was paid.
 ;;
-;; Holds the deposits of all apps, each app's in its own account. Anyone may fund, and leave with what is left; anyone who holds M of N
+;; Holds the deposits of all apps, each app's in its own account and in its own asset, STX or sBTC. Anyone may fund, and leave with what is left; anyone who holds M of N
 ;; attester signatures may settle an epoch; anyone may claim for a recipient, who alone is paid. No other way leads out. A maintainer may
 ;; void the first settlement of an epoch before it is payable, which returns the money to the account; nobody has another privilege.
 ;;
 ;; A deposit is shares of the funders' part of the free money. Shares are minted and redeemed only while the app is quiet: every epoch that
 ;; ended is final, so no money that is set aside can return and be bought or left behind. At other times a deposit waits, uncounted.
 ;; What nobody's share stands for (unclaimed payments, what a spent generation left over) is the common part: it is spent first, and leaves
-;; only as pay. So a share never rises in value but by the rounding of others' deposits and exits, each below 1 uSTX.
+;; only as pay. So a share never rises in value but by the rounding of others' deposits and exits, each below 1 unit.
 ;;
-;; Units: money in uSTX, heights in burn blocks unless they say Stacks blocks.
+;; Units: money in the app's asset, uSTX or satoshis; heights in burn blocks unless they say Stacks blocks.
 
 ;; ---------------------------------------------------------------- errors: 300 to 399
 
@@ -45,7 +45,6 @@
 (define-constant ERR_CLAIMABLE (err u329))
 (define-constant ERR_SWEPT (err u330))
 (define-constant ERR_MIRROR (err u331))
-(define-constant ERR_KEY (err u332))
 (define-constant ERR_SAME (err u333))
 (define-constant ERR_BANNED (err u334))
 (define-constant ERR_BONDED (err u335))
@@ -56,37 +55,56 @@
 
 ;; ---------------------------------------------------------------- constants
 
+;; The one sBTC contract of the network that this is deployed to: testnet's, which `deployedSource` replaces by mainnet's for mainnet.
+(define-constant SBTC 'ST1F7QA2MDF17S807EPA36TSS8AMEFY4KA9TVGWXT.sbtc-token)
 (define-constant NO_ROOT 0x0000000000000000000000000000000000000000000000000000000000000000)
 (define-constant LEAF 0x00)
 (define-constant NODE 0x01)
-;; A generation of shares closes once one is worth less than a millionth of a uSTX.
+;; A generation of shares closes once one is worth less than a millionth of a unit.
 (define-constant MILLION u1000000)
 ;; Leaves of a range: as many as a uint has bits.
 (define-constant RANGE u128)
-;; Far above all STX that will exist; far enough below 2^128 for a product of shares and money.
+;; Far above all uSTX and all satoshis that will exist; far enough below 2^128 for a product of shares and money.
 (define-constant MAX_AMOUNT u10000000000000000)
 ;; Mirror ids are far below; what a quorum signs should still be readable by every log reader.
 (define-constant MAX_MIRROR u1000000000)
 ;; Epochs between a request to leave and the exit.
 (define-constant EXIT_EPOCHS u2)
-;; "SIP018"
-(define-constant STRUCTURED_DATA 0x534950303138)
-(define-constant DOMAIN (sha256 (unwrap-panic (to-consensus-buff? {
+;; An account before money came.
+(define-constant EMPTY {
+  sbtc: false,
+  deposited: u0,
+  free: u0,
+  common: u0,
+  parked: u0,
+  owed: u0,
+  paid: u0,
+  refunded: u0,
+  bonded: u0,
+  slashed: u0,
+  shares: u0,
+  generation: u0,
+  final-burn: u0,
+  final-height: u0,
+})
+;; What is signed begins with "SIP018" and the hash of the domain.
+(define-constant STRUCTURED_DATA (concat 0x534950303138 (sha256 (unwrap-panic (to-consensus-buff? {
   name: "understudy",
   version: "1",
   chain-id: chain-id,
-}))))
+})))))
 
 ;; ---------------------------------------------------------------- state
 
 ;; Invariant 1: deposited + slashed = free + parked + owed + paid + refunded, for every app.
-;; Invariant 2: the contract's balance is at least the sum of free + parked + owed + bonded of all apps.
+;; Invariant 2: the contract's balance of each asset is at least the sum of free + parked + owed + bonded of all apps with that asset.
 ;; Invariant 3: common <= free; the funders' part, free - common, is at most shares, and 0 where there are none.
 ;; Invariant 4: free falls by settlements and, while quiet, by exits only: between the end of an epoch and its settlement or lapse it cannot.
 ;; Invariant 5: generations only grow, and only while quiet.
 (define-map pools
   (buff 32)
   {
+    sbtc: bool, ;; the app's asset, as soon as money came: sBTC, else STX
     deposited: uint, ;; ever put in
     free: uint, ;; not yet allocated
     common: uint, ;; the part of it that no share stands for
@@ -152,26 +170,14 @@
   uint
 )
 
-;; Invariant 14: a key is banned by two contradicting signatures of its own, for ever, and nothing else.
-(define-map bans
-  { app: (buff 32), key: (buff 33) }
-  bool
-)
-
-;; The last 19 keys that were banned, as many as rules can list: their signatures count no more.
-(define-map banned
-  (buff 32)
-  (list 19 (buff 33))
-)
-
-;; Invariant 15: the amounts of an app add up to bonded of its pool; each falls by its owner's call, after the key's last listed epoch is
+;; Invariant 14: the amounts of an app add up to bonded of its pool; each falls by its owner's call, after the key's last listed epoch is
 ;; final, or by a ban.
 (define-map attesters
   { app: (buff 32), key: (buff 33) }
   { owner: principal, amount: uint }
 )
 
-;; Invariant 16: the n-th event of an app has seq n and head = sha256(previous head, sha256(consensus bytes of the event without head)).
+;; Invariant 15: the n-th event of an app has seq n and head = sha256(previous head, sha256(consensus bytes of the event without head)).
 (define-map logs
   (buff 32)
   { seq: uint, head: (buff 32) }
@@ -181,23 +187,7 @@
 
 ;; How much money does this app have?
 (define-read-only (get-pool (app (buff 32)))
-  (default-to {
-    deposited: u0,
-    free: u0,
-    common: u0,
-    parked: u0,
-    owed: u0,
-    paid: u0,
-    refunded: u0,
-    bonded: u0,
-    slashed: u0,
-    shares: u0,
-    generation: u0,
-    final-burn: u0,
-    final-height: u0,
-  }
-    (map-get? pools app)
-  )
+  (default-to EMPTY (map-get? pools app))
 )
 
 ;; How many shares of the generation that runs does this funder hold?
@@ -218,7 +208,9 @@
 ;; Is every epoch of this app that ended final? Only then are shares minted and redeemed.
 (define-read-only (is-quiet (app (buff 32)))
   (match (contract-call? .attester-quorum clock app)
-    now (quiet app (get epoch now) (get closes now) (get-pool app))
+    now (let ((pool (get-pool app)))
+      (quiet app (get epoch now) (get closes now) (get final-burn pool) (get final-height pool))
+    )
     false
   )
 )
@@ -262,7 +254,7 @@
     (allocated uint)
     (count uint)
   )
-  (sha256 (concat STRUCTURED_DATA (concat DOMAIN
+  (sha256 (concat STRUCTURED_DATA
     (sha256 (unwrap-panic (to-consensus-buff? {
       topic: "settlement",
       pool: current-contract,
@@ -274,12 +266,12 @@
       allocated: allocated,
       count: count,
     })))
-  )))
+  ))
 )
 
 ;; What does an attester sign as its commitment (SIP-018)?
 (define-read-only (commitment-hash (app (buff 32)) (epoch uint) (root (buff 32)) (count uint))
-  (sha256 (concat STRUCTURED_DATA (concat DOMAIN
+  (sha256 (concat STRUCTURED_DATA
     (sha256 (unwrap-panic (to-consensus-buff? {
       topic: "commitment",
       pool: current-contract,
@@ -288,24 +280,19 @@
       root: root,
       count: count,
     })))
-  )))
+  ))
 )
 
 ;; What does an attester sign to let an owner put a bond behind its key (SIP-018)?
 (define-read-only (bond-hash (app (buff 32)) (owner principal))
-  (sha256 (concat STRUCTURED_DATA (concat DOMAIN
+  (sha256 (concat STRUCTURED_DATA
     (sha256 (unwrap-panic (to-consensus-buff? {
       topic: "attester-bond",
       pool: current-contract,
       app: app,
       owner: owner,
     })))
-  )))
-)
-
-;; Did this key contradict itself?
-(define-read-only (is-banned (app (buff 32)) (key (buff 33)))
-  (is-some (map-get? bans { app: app, key: key }))
+  ))
 )
 
 ;; What is at stake for this key, and whose is it?
@@ -339,12 +326,15 @@
   (let (
       (now (unwrap! (contract-call? .attester-quorum clock app) ERR_UNKNOWN_APP))
       (pool (get-pool app))
-      (counted (merge pool { deposited: (+ (get deposited pool) (least amount MAX_AMOUNT)) }))
+      (counted (merge pool {
+        sbtc: (get sbtc now),
+        deposited: (+ (get deposited pool) (least amount MAX_AMOUNT)),
+      }))
     )
     (asserts! (is-eq rules-version (get version now)) ERR_RULES_VERSION)
     (asserts! (and (> amount u0) (<= amount MAX_AMOUNT)) ERR_AMOUNT)
-    (try! (stx-transfer? amount tx-sender current-contract))
-    (if (quiet app (get epoch now) (get closes now) pool)
+    (try! (take (get sbtc now) amount tx-sender))
+    (if (quiet app (get epoch now) (get closes now) (get final-burn pool) (get final-height pool))
       (mint app tx-sender amount rules-version min-shares false counted)
       (park app tx-sender amount rules-version min-shares counted)
     )
@@ -359,7 +349,7 @@
       (amount (get amount deposit))
       (pool (get-pool app))
     )
-    (asserts! (quiet app (get epoch now) (get closes now) pool) ERR_NOT_QUIET)
+    (asserts! (quiet app (get epoch now) (get closes now) (get final-burn pool) (get final-height pool)) ERR_NOT_QUIET)
     (asserts! (is-eq (get version deposit) (get version now)) ERR_RULES_VERSION)
     (map-delete parked { app: app, funder: funder })
     (mint app funder amount (get version deposit) (get min-shares deposit) true
@@ -390,7 +380,7 @@
       parked: (- (get parked pool) amount),
       refunded: (+ (get refunded pool) amount),
     }))
-    (try! (as-contract? ((with-stx amount)) (try! (stx-transfer? amount current-contract funder))))
+    (try! (give (get sbtc pool) amount funder))
     (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok amount)
   )
@@ -449,7 +439,7 @@
     )
     (asserts! (and (> burned u0) (is-eq (get generation wish) generation)) ERR_NOT_REQUESTED)
     (asserts! (>= (get epoch now) (get ready wish)) ERR_NOT_READY)
-    (asserts! (quiet app (get epoch now) (get closes now) pool) ERR_NOT_QUIET)
+    (asserts! (quiet app (get epoch now) (get closes now) (get final-burn pool) (get final-height pool)) ERR_NOT_QUIET)
     (map-delete exits { app: app, funder: funder })
     (map-set shares { app: app, generation: generation, funder: funder } (- held burned))
     (map-set pools app (merge pool {
@@ -457,11 +447,8 @@
       refunded: (+ (get refunded pool) amount),
       shares: (- (get shares pool) burned),
     }))
-    ;; What is left of a spent pool may be nothing; Clarity sends no transfer of 0.
-    (and
-      (> amount u0)
-      (try! (as-contract? ((with-stx amount)) (try! (stx-transfer? amount current-contract funder))))
-    )
+    ;; What is left of a spent pool may be nothing; there is no transfer of 0.
+    (and (> amount u0) (try! (give (get sbtc pool) amount funder)))
     (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok amount)
   )
@@ -480,69 +467,84 @@
     (signatures (list 19 (optional (buff 65))))
   )
   (let (
-      (row (unwrap! (contract-call? .attester-quorum rules-at app epoch) ERR_UNKNOWN_EPOCH))
-      (terms (get terms row))
-      (end (get end row))
-      (keys (get keys terms))
+      ;; Each look at a height is a read.
+      (burn burn-block-height)
+      (height stacks-block-height)
+      (governing (unwrap! (contract-call? .attester-quorum quorum-at app epoch) ERR_UNKNOWN_EPOCH))
+      (version (get version governing))
+      (end (get end governing))
+      (quorum (get quorum governing))
+      (terms (get terms quorum))
       (challenge (get challenge terms))
       (pool (get-pool app))
-      (last (map-get? settlements { app: app, epoch: epoch }))
-      (signing (signers-of (settlement-hash app epoch round inputs root allocated count) keys signatures))
-      (signers (standing app signing keys))
-      (settlement {
+      (free (get free pool))
+      (spent-first (get common pool))
+      (common (least allocated spent-first))
+      (hash (settlement-hash app epoch round inputs root allocated count))
+      (signing (signers-of hash (get keys quorum) signatures))
+      (signers (standing signing (get banned quorum)))
+      (log (get-log app))
+      (event {
+        topic: "settled",
+        app: app,
+        seq: (+ (get seq log) u1),
+        burn: burn,
+        height: height,
+        epoch: epoch,
         round: round,
-        version: (get version row),
+        version: version,
         inputs: inputs,
         root: root,
         allocated: allocated,
-        common: (least allocated (get common pool)),
+        common: common,
         count: count,
         signers: signers,
         challenge: challenge,
       })
-      (log (get-log app))
-      (event (merge settlement {
-        topic: "settled",
-        app: app,
-        seq: (+ (get seq log) u1),
-        burn: burn-block-height,
-        height: stacks-block-height,
-        epoch: epoch,
-      }))
     )
-    (asserts! (not (match last settled (get live settled) false)) ERR_SETTLED)
-    (asserts! (is-eq round (match last voided (+ (get round voided) u1) u0)) ERR_ROUND)
-    (asserts! (>= burn-block-height end) ERR_TOO_EARLY)
+    (match (map-get? settlements { app: app, epoch: epoch })
+      last (begin
+        (asserts! (not (get live last)) ERR_SETTLED)
+        (asserts! (is-eq round (+ (get round last) u1)) ERR_ROUND)
+      )
+      (asserts! (is-eq round u0) ERR_ROUND)
+    )
+    (asserts! (>= burn end) ERR_TOO_EARLY)
     (asserts!
-      (< burn-block-height (- (+ end (get window terms)) (if (is-eq round u0) (* u2 challenge) u0)))
+      (< burn (- (+ end (get window terms)) (if (is-eq round u0) (* u2 challenge) u0)))
       ERR_TOO_LATE
     )
     (asserts! (is-eq (len inputs) u32) ERR_INPUTS)
     (asserts! (is-outcome root allocated count) ERR_OUTCOME)
     (asserts! (<= allocated (get budget terms)) ERR_OVER_BUDGET)
-    (asserts! (<= allocated (get free pool)) ERR_OVER_FREE)
+    (asserts! (<= allocated free) ERR_OVER_FREE)
     ;; Every signature that is given must be that of the key in its position: one that is not is a mistake worth hearing of.
-    (asserts!
-      (and
-        (<= (len signatures) (len keys))
-        (is-eq (len (filter is-given signatures)) (len (filter is-true signing)))
-      )
-      ERR_SIGNATURES
-    )
-    (asserts! (is-quorum signers keys) ERR_QUORUM)
-    (map-set settlements { app: app, epoch: epoch } (merge settlement {
+    (asserts! (is-eq (len (filter is-given signatures)) (len (filter is-true signing))) ERR_SIGNATURES)
+    (asserts! (>= (len (filter is-true signers)) (get needed quorum)) ERR_QUORUM)
+    (map-set settlements { app: app, epoch: epoch } {
       live: true,
-      burn: burn-block-height,
-      height: stacks-block-height,
+      round: round,
+      version: version,
+      inputs: inputs,
+      root: root,
+      allocated: allocated,
+      common: common,
+      count: count,
+      signers: signers,
+      burn: burn,
+      height: height,
+      challenge: challenge,
       paid: u0,
       swept: false,
-    }))
+    })
+    ;; By burn heights an epoch ends after the one before it is payable, so the last settlement is the last to be payable; Stacks heights may
+    ;; lag behind.
     (map-set pools app (merge pool {
-      free: (- (get free pool) allocated),
-      common: (- (get common pool) (get common settlement)),
+      free: (- free allocated),
+      common: (- spent-first common),
       owed: (+ (get owed pool) allocated),
-      final-burn: (greatest (get final-burn pool) (+ burn-block-height challenge)),
-      final-height: (greatest (get final-height pool) (+ stacks-block-height challenge)),
+      final-burn: (+ burn challenge),
+      final-height: (greatest (get final-height pool) (+ height challenge)),
     }))
     (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok true)
@@ -574,18 +576,19 @@
   )
   (let (
       (settlement (unwrap! (get-settlement app epoch) ERR_NOT_SETTLED))
-      (rules (unwrap!
-        (contract-call? .attester-quorum get-rules app (get version settlement))
+      (quorum (unwrap!
+        (contract-call? .attester-quorum get-quorum app (get version settlement))
         ERR_UNKNOWN_EPOCH
       ))
-      (keys (get keys (get terms rules)))
       (signing (signers-of
         (settlement-hash app epoch (get round settlement) (get inputs settlement) (get root settlement)
           (get allocated settlement) (get count settlement)
         )
-        keys signatures
+        (get keys quorum) signatures
       ))
-      (signers (map either keys (padded (get signers settlement)) (padded (standing app signing keys))))
+      (signers (map either (get keys quorum) (padded (get signers settlement))
+        (padded (standing signing (get banned quorum)))
+      ))
       (log (get-log app))
       (event {
         topic: "signatures-added",
@@ -601,13 +604,7 @@
       (not (is-past (get burn settlement) (get height settlement) (get challenge settlement)))
       ERR_PAYABLE
     )
-    (asserts!
-      (and
-        (<= (len signatures) (len keys))
-        (is-eq (len (filter is-given signatures)) (len (filter is-true signing)))
-      )
-      ERR_SIGNATURES
-    )
+    (asserts! (is-eq (len (filter is-given signatures)) (len (filter is-true signing))) ERR_SIGNATURES)
     (map-set settlements { app: app, epoch: epoch } (merge settlement { signers: signers }))
     (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok true)
@@ -673,17 +670,17 @@
 (define-public (strike (app (buff 32)) (epoch uint))
   (let (
       (settlement (unwrap! (get-settlement app epoch) ERR_NOT_SETTLED))
-      (rules (unwrap!
-        (contract-call? .attester-quorum get-rules app (get version settlement))
+      (quorum (unwrap!
+        (contract-call? .attester-quorum get-quorum app (get version settlement))
         ERR_UNKNOWN_EPOCH
       ))
-      (keys (get keys (get terms rules)))
+      (signers (standing (get signers settlement) (get banned quorum)))
     )
     (asserts!
       (not (is-past (get burn settlement) (get height settlement) (get challenge settlement)))
       ERR_PAYABLE
     )
-    (asserts! (not (is-quorum (standing app (get signers settlement) keys) keys)) ERR_STANDS)
+    (asserts! (< (len (filter is-true signers)) (get needed quorum)) ERR_STANDS)
     (ok (void app epoch))
   )
 )
@@ -692,6 +689,7 @@
 (define-public (bond-attester (app (buff 32)) (key (buff 33)) (amount uint) (signature (buff 65)))
   (let (
       (owner tx-sender)
+      (sbtc (get sbtc (unwrap! (contract-call? .attester-quorum clock app) ERR_UNKNOWN_APP)))
       (pool (get-pool app))
       (row (default-to { owner: owner, amount: u0 } (map-get? attesters { app: app, key: key })))
       (log (get-log app))
@@ -706,21 +704,20 @@
         amount: amount,
       })
     )
-    (asserts! (is-some (contract-call? .attester-quorum get-app app)) ERR_UNKNOWN_APP)
-    (asserts! (> amount u0) ERR_AMOUNT)
+        (asserts! (> amount u0) ERR_AMOUNT)
     (asserts! (is-eq owner (get owner row)) ERR_BONDED)
-    (asserts! (not (is-banned app key)) ERR_BANNED)
+    (asserts! (not (contract-call? .attester-quorum is-banned app key)) ERR_BANNED)
     (asserts! (signed key (some signature) (bond-hash app owner)) ERR_SIGNATURES)
-    (try! (stx-transfer? amount owner current-contract))
+    (try! (take sbtc amount owner))
     (map-set attesters { app: app, key: key } { owner: owner, amount: (+ (get amount row) amount) })
-    (map-set pools app (merge pool { bonded: (+ (get bonded pool) amount) }))
+    (map-set pools app (merge pool { sbtc: sbtc, bonded: (+ (get bonded pool) amount) }))
     (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok (+ (get amount row) amount))
   )
 )
 
-;; Gives an attester's bond back once its last listed epoch is final: neither the newest rules nor those of the epoch that runs list the
-;; key, nor those of the last one, unless its window and challenge are over.
+;; Gives an attester's bond back once its last listed epoch is final: neither the newest rules, unless they are over, nor those of the epoch
+;; that runs list the key, nor those of the last one, unless its window and challenge are over.
 (define-public (withdraw-attester (app (buff 32)) (key (buff 33)))
   (let (
       (row (unwrap! (map-get? attesters { app: app, key: key }) ERR_NOT_BONDED))
@@ -745,7 +742,11 @@
     (asserts! (is-eq contract-caller owner) ERR_NOT_OWNER)
     (asserts!
       (and
-        (is-none (index-of? (get keys (get terms newest)) key))
+        ;; Rules that were ended list nobody from their end on, whether or not others follow.
+        (or
+          (is-none (index-of? (get keys (get terms newest)) key))
+          (match (get until newest) until (>= epoch until) false)
+        )
         (match (contract-call? .attester-quorum rules-at app epoch)
           current (is-none (index-of? (get keys (get terms current)) key))
           true
@@ -768,7 +769,7 @@
     )
     (map-delete attesters { app: app, key: key })
     (map-set pools app (merge pool { bonded: (- (get bonded pool) amount) }))
-    (try! (as-contract? ((with-stx amount)) (try! (stx-transfer? amount current-contract owner))))
+    (try! (give (get sbtc pool) amount owner))
     (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok amount)
   )
@@ -820,7 +821,7 @@
       owed: (- (get owed pool) amount),
       paid: (+ (get paid pool) amount),
     }))
-    (try! (as-contract? ((with-stx amount)) (try! (stx-transfer? amount current-contract recipient))))
+    (try! (give (get sbtc pool) amount recipient))
     (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     (ok amount)
   )
@@ -861,10 +862,15 @@
     (asserts! (not (get swept settlement)) ERR_SWEPT)
     (asserts! (is-eq (fold climb proof subtree) (get root settlement)) ERR_PROOF)
     (let (
-        (done (try! (as-contract? ((with-stx left))
-          (fold pay leaves { range: range, count: (get count settlement), left: left, claimed: claimed })
-        )))
+        (done (fold choose leaves {
+          range: range,
+          count: (get count settlement),
+          left: left,
+          claimed: claimed,
+        }))
         (amount (- left (get left done)))
+        ;; Bit i: leaf 128 range + i is paid now.
+        (paid (bit-xor claimed (get claimed done)))
         (log (get-log app))
         (event {
           topic: "range-claimed",
@@ -876,12 +882,19 @@
           round: (get round settlement),
           amount: amount,
           range: range,
-          ;; Bit i: leaf 128 range + i was paid now.
-          paid: (bit-xor claimed (get claimed done)),
+          paid: paid,
           leaves: leaves,
         })
       )
       (asserts! (> amount u0) ERR_CLAIMED)
+      (try! (if (get sbtc pool)
+        (as-contract? ((with-ft SBTC "sbtc-token" amount))
+          (try! (contract-call? SBTC transfer-many
+            (get due (fold collect leaves { bits: paid, due: (list) }))
+          ))
+        )
+        (as-contract? ((with-stx amount)) (try! (fold send leaves (ok paid))))
+      ))
       (map-set claims { app: app, epoch: epoch, round: (get round settlement), range: range }
         (get claimed done)
       )
@@ -948,25 +961,12 @@
     (app (buff 32))
     (epoch uint)
     (closes uint)
-    (pool {
-      deposited: uint,
-      free: uint,
-      common: uint,
-      parked: uint,
-      owed: uint,
-      paid: uint,
-      refunded: uint,
-      bonded: uint,
-      slashed: uint,
-      shares: uint,
-      generation: uint,
-      final-burn: uint,
-      final-height: uint,
-    })
+    (final-burn uint)
+    (final-height uint)
   )
   (and
-    (>= burn-block-height (get final-burn pool))
-    (>= stacks-block-height (get final-height pool))
+    (>= burn-block-height final-burn)
+    (>= stacks-block-height final-height)
     (or
       (>= burn-block-height closes)
       (is-some (get-settlement app (- epoch u1)))
@@ -975,7 +975,7 @@
 )
 
 ;; Mints the shares of a deposit that `pool` counts already in `deposited` and no longer in `parked`. A generation of which a share is worth
-;; less than a millionth of a uSTX is over: what is left of it becomes common.
+;; less than a millionth of a unit is over: what is left of it becomes common.
 (define-private (mint
     (app (buff 32))
     (funder principal)
@@ -984,6 +984,7 @@
     (min-shares uint)
     (waited bool)
     (pool {
+      sbtc: bool,
       deposited: uint,
       free: uint,
       common: uint,
@@ -1043,6 +1044,7 @@
     (version uint)
     (min-shares uint)
     (pool {
+      sbtc: bool,
       deposited: uint,
       free: uint,
       common: uint,
@@ -1121,9 +1123,6 @@
 ;; epoch's settlement where it cannot stand without the key.
 (define-private (convict (app (buff 32)) (epoch uint) (version uint) (key (buff 33)))
   (let (
-      (rules (unwrap! (contract-call? .attester-quorum rules-by app epoch version) ERR_UNKNOWN_EPOCH))
-      (before (default-to (list) (map-get? banned app)))
-      (kept (if (< (len before) u19) before (default-to (list) (slice? before u1 u19))))
       (bond (default-to u0 (get amount (map-get? attesters { app: app, key: key }))))
       (reward (/ bond u10))
       (reporter contract-caller)
@@ -1142,9 +1141,8 @@
         reward: reward,
       })
     )
-    (asserts! (is-some (index-of? (get keys (get terms rules)) key)) ERR_KEY)
-    (asserts! (map-insert bans { app: app, key: key } true) ERR_BANNED)
-    (map-set banned app (default-to kept (as-max-len? (append kept key) u19)))
+    (asserts! (is-some (contract-call? .attester-quorum rules-by app epoch version)) ERR_UNKNOWN_EPOCH)
+    (try! (contract-call? .attester-quorum ban app version key))
     (map-delete attesters { app: app, key: key })
     (map-set pools app (merge pool {
       free: (+ (get free pool) (- bond reward)),
@@ -1152,36 +1150,20 @@
       bonded: (- (get bonded pool) bond),
       slashed: (+ (get slashed pool) (- bond reward)),
     }))
-    (and
-      (> reward u0)
-      (try! (as-contract? ((with-stx reward)) (try! (stx-transfer? reward current-contract reporter))))
-    )
+    (and (> reward u0) (try! (give (get sbtc pool) reward reporter)))
     (print (merge event { head: (link app log (sha256 (unwrap-panic (to-consensus-buff? event)))) }))
     ;; Nothing to void, or not any more, is no reason to let the key go.
     (ok (is-ok (strike app epoch)))
   )
 )
 
-;; Who of these signers is not banned?
-(define-private (standing (app (buff 32)) (signers (list 19 bool)) (keys (list 19 (buff 33))))
-  (let ((gone (default-to (list) (map-get? banned app))))
-    (if (or (is-eq (len gone) u0) (is-eq (len signers) u0))
-      signers
-      (map stands signers keys (list
-        gone gone gone gone gone gone gone gone gone gone
-        gone gone gone gone gone gone gone gone gone
-      ))
-    )
-  )
+;; Who of these signers is not banned? `banned` is by position, and empty where nobody is.
+(define-private (standing (signers (list 19 bool)) (banned (list 19 bool)))
+  (if (or (is-eq (len banned) u0) (is-eq (len signers) u0)) signers (map stands signers banned))
 )
 
-(define-private (stands (signer bool) (key (buff 33)) (gone (list 19 (buff 33))))
-  (and signer (is-none (index-of? gone key)))
-)
-
-;; Are these M of N = 2M - 1?
-(define-private (is-quorum (signers (list 19 bool)) (keys (list 19 (buff 33))))
-  (>= (len (filter is-true signers)) (/ (+ (len keys) u1) u2))
+(define-private (stands (signer bool) (banned bool))
+  (and signer (not banned))
 )
 
 ;; Positions as a list of 19, so that shorter ones can be mapped over together; the keys end the map.
@@ -1219,20 +1201,23 @@
     (keys (list 19 (buff 33)))
     (signatures (list 19 (optional (buff 65))))
   )
-  ;; A function given to `map` sees nothing but its elements, so the hash is handed to it once per key. Clarity refuses to map over an
-  ;; empty list together with others.
+  ;; A function given to `map` sees nothing but its elements, so the hash is handed to it once per key; a list costs by its length. Clarity
+  ;; refuses to map over an empty list together with others.
   (if (is-eq (len signatures) u0)
     (list)
-    (map signed keys signatures (list
-      hash hash hash hash hash hash hash hash hash hash
-      hash hash hash hash hash hash hash hash hash
+    (map signed keys signatures (if (<= (len signatures) u3)
+      (list hash hash hash)
+      (list
+        hash hash hash hash hash hash hash hash hash hash
+        hash hash hash hash hash hash hash hash hash
+      )
     ))
   )
 )
 
 (define-private (signed (key (buff 33)) (signature (optional (buff 65))) (hash (buff 32)))
   (match signature
-    rsv (is-eq (secp256k1-recover? hash rsv) (ok key))
+    rs (secp256k1-verify hash rs key)
     false
   )
 )
@@ -1245,13 +1230,11 @@
   )
 )
 
-;; Zero amounts are left out of a tree, so every leaf is at least 1 uSTX.
+;; Zero amounts are left out of a tree, so every leaf is at least 1.
 (define-private (is-outcome (root (buff 32)) (allocated uint) (count uint))
-  (and
-    (is-eq (len root) u32)
-    (<= count allocated)
-    (is-eq (is-eq allocated u0) (is-eq count u0))
-    (is-eq (is-eq allocated u0) (is-eq root NO_ROOT))
+  (if (is-eq allocated u0)
+    (and (is-eq count u0) (is-eq root NO_ROOT))
+    (and (> count u0) (<= count allocated) (is-eq (len root) u32) (not (is-eq root NO_ROOT)))
   )
 )
 
@@ -1281,27 +1264,31 @@
   )
 )
 
-;; Pays a leaf of a range, as the contract, unless something is against it.
-(define-private (pay
+;; Takes a leaf of a range among those that are due, unless something is against it. What is due can be transferred: sBTC moves all or nothing.
+(define-private (choose
     (leaf (optional { index: uint, mirror: uint, recipient: principal, amount: uint }))
-    (so-far { range: uint, count: uint, left: uint, claimed: uint })
+    (so-far {
+      range: uint,
+      count: uint,
+      left: uint,
+      claimed: uint,
+    })
   )
   (match leaf
-    due (let (
-        (amount (get amount due))
-        (recipient (get recipient due))
-        (bit (bit-of (get index due)))
+    next (let (
+        (amount (get amount next))
+        (recipient (get recipient next))
+        (bit (bit-of (get index next)))
       )
       (if (and
           (> amount u0)
           (<= amount (get left so-far))
-          (< (get index due) (get count so-far))
-          (is-eq (/ (get index due) RANGE) (get range so-far))
+          (< (get index next) (get count so-far))
+          (is-eq (/ (get index next) RANGE) (get range so-far))
           (not (is-set (get claimed so-far) bit))
-          (<= (get mirror due) MAX_MIRROR)
+          (<= (get mirror next) MAX_MIRROR)
           (is-standard recipient)
-          (not (is-eq recipient tx-sender))
-          (is-ok (stx-transfer? amount tx-sender recipient))
+          (not (is-eq recipient current-contract))
         )
         {
           range: (get range so-far),
@@ -1311,6 +1298,59 @@
         }
         so-far
       )
+    )
+    so-far
+  )
+)
+
+;; Lists the transfer of a leaf whose bit is set, for sBTC, and clears the bit. Apart from `choose`, because a long list costs wherever it
+;; is named.
+(define-private (collect
+    (leaf (optional { index: uint, mirror: uint, recipient: principal, amount: uint }))
+    (so-far {
+      bits: uint,
+      due: (list 128 { amount: uint, sender: principal, to: principal, memo: (optional (buff 34)) }),
+    })
+  )
+  (match leaf
+    next (let (
+        (bits (get bits so-far))
+        (bit (bit-of (get index next)))
+      )
+      (if (is-set bits bit)
+        {
+          bits: (bit-xor bits bit),
+          due: (unwrap! (as-max-len? (append (get due so-far) {
+            amount: (get amount next),
+            sender: current-contract,
+            to: (get recipient next),
+            memo: none,
+          }) u128) so-far),
+        }
+        so-far
+      )
+    )
+    so-far
+  )
+)
+
+;; Pays a leaf whose bit is set, in STX and as the contract, and clears the bit.
+(define-private (send
+    (leaf (optional { index: uint, mirror: uint, recipient: principal, amount: uint }))
+    (so-far (response uint uint))
+  )
+  (match leaf
+    next (match so-far
+      bits (let ((bit (bit-of (get index next))))
+        (if (is-set bits bit)
+          (begin
+            (try! (stx-transfer? (get amount next) current-contract (get recipient next)))
+            (ok (bit-xor bits bit))
+          )
+          so-far
+        )
+      )
+      failed so-far
     )
     so-far
   )
@@ -1327,6 +1367,24 @@
 
 (define-private (is-set (bits uint) (bit uint))
   (> (bit-and bits bit) u0)
+)
+
+;; Takes money of an app's asset from who sends it.
+(define-private (take (sbtc bool) (amount uint) (from principal))
+  (if sbtc
+    (contract-call? SBTC transfer amount from current-contract none)
+    (stx-transfer? amount from current-contract)
+  )
+)
+
+;; Gives money of an app's asset, and lets nothing else leave.
+(define-private (give (sbtc bool) (amount uint) (to principal))
+  (if sbtc
+    (as-contract? ((with-ft SBTC "sbtc-token" amount))
+      (try! (contract-call? SBTC transfer amount current-contract to none))
+    )
+    (as-contract? ((with-stx amount)) (try! (stx-transfer? amount current-contract to)))
+  )
 )
 
 (define-private (is-given (signature (optional (buff 65))))

@@ -27,6 +27,7 @@ export const benches = {
   contracts: "claims that fit in one block in ranges, against one by one, by all of a block's limits",
   score: 'properties of the score on random populations; most that splitting or hiding gains',
   place: 'honest and lying mirrors on a map: falsified, proven',
+  adversaries: 'every adversary in the simulator: stolen, moved, lost, missed, wrongly convicted',
 } as const
 
 export type Bench = () => Promise<BenchResult>

@@ -7,6 +7,8 @@ export interface Io {
   readonly cwd: string
   /** ms since 1970. */
   readonly now: () => number
+  /** Bytes free for a folder that may not exist yet; default: what its disk says. */
+  readonly freeBytes?: (folder: string) => Promise<number>
   /** Progress, on stderr. */
   say(line: string): void
   /** Results, on stdout. */

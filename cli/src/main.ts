@@ -1,5 +1,9 @@
 #!/usr/bin/env node
+import { envOfFolder } from './env.ts'
 import { understudy } from './understudy.ts'
+
+// The programs that `understudy node` and its like start read their configuration from here as well.
+Object.assign(process.env, envOfFolder(process.cwd(), process.env))
 
 process.exitCode = await understudy(process.argv.slice(2), {
   env: process.env,

@@ -12,6 +12,10 @@ import type { Io } from './command.ts'
 import { Failure, UsageFailure } from './failure.ts'
 import { defaultKeyFolder, type KeyName, keyFile, readKey } from './keys.ts'
 
+export const appArgs = {
+  app: { type: 'string', description: 'App: coordinate or id (APP)', valueHint: 'app' },
+} as const
+
 /** Where the chain is. Each has an environment variable of the same meaning. */
 export const chainArgs = {
   'stacks-url': { type: 'string', description: 'Stacks API (STACKS_API_URL)', valueHint: 'url' },
@@ -47,7 +51,7 @@ export const feeArgs = {
 type Options<T> = { readonly [Name in keyof T]?: string | undefined }
 
 /** The value of an option, or of its environment variable. */
-function setting(io: Io, value: string | undefined, variable: string): string | undefined {
+export function setting(io: Io, value: string | undefined, variable: string): string | undefined {
   return value || io.env[variable] || undefined
 }
 
@@ -89,7 +93,13 @@ export async function openChain(options: Options<typeof chainArgs>, io: Io): Pro
   }
 }
 
-/** The app that an argument names, by coordinate or id. */
+/** Id of the app that an argument or the environment names, by coordinate or id. */
+export function appOf({ app }: { readonly app?: string | undefined }, io: Io): string {
+  const text = setting(io, app, 'APP')
+  if (!text) throw new UsageFailure('no app is named', 'give --app, or set APP')
+  return parseApp(text)
+}
+
 export function parseApp(text: string): string {
   if (/^[0-9a-f]{64}$/.test(text)) return text
   if (parseCoordinate(text).ok) return appId(text)
@@ -99,14 +109,10 @@ export function parseApp(text: string): string {
   )
 }
 
-export async function findApp(chain: Chain, text: string): Promise<ChainApp> {
-  const app = await chain.app(parseApp(text))
+export async function findApp(chain: Chain, id: string): Promise<ChainApp> {
+  const app = await chain.app(id)
   if (app) return app
-  throw new Failure(
-    'unknown-app',
-    `no app ${text} is registered`,
-    'register it with: understudy app register',
-  )
+  throw new Failure('unknown-app', `no app ${id} is registered`, 'register it with: understudy app register')
 }
 
 export function relayUrls(options: Options<typeof relayArgs>, io: Io): string[] {

@@ -50,7 +50,12 @@ describe('usage', () => {
     [['verify', 'epoch', '--help'], '--explain'],
     [['bundle', 'epoch', '--help'], '--out'],
     [['keys', 'show', '--help'], '--secret'],
+    [['init', '--help'], '--dry-run'],
+    [['mirror', 'expect', '--help'], '--network'],
+    [['mirror', 'rewards', '--help'], '--wait'],
+    [['app', 'rules', 'change', '--help'], '--from'],
     [['node', '--help'], 'environment'],
+    [['node', '--help'], '--state-only'],
   ])('%j explains itself', async (args, word) => {
     const { code, out } = await run(args)
     expect(code).toBe(0)
@@ -60,7 +65,8 @@ describe('usage', () => {
   test.each([
     [['frobnicate'], 'Unknown command frobnicate'],
     [['fund', '--app', app], 'Missing required argument: --amount'],
-    [['activate'], 'Missing required argument: --app'],
+    [['attester', '--state-only'], 'unknown option --state-only'],
+    [['activate'], 'no app is named'],
     [['fund', '--app', app, '--amount', '1stx', '--amout', '2'], 'unknown option --amout'],
     [['fund', '--app', app, '--amount', 'lots'], '--amount: lots is not an amount'],
     [['fund', '--app', app, '--amount', '0'], '--amount: nothing is no deposit'],
@@ -78,7 +84,7 @@ describe('usage', () => {
     ],
     [['status', app, '--deployer', 'me'], '--deployer: me is not a Stacks address'],
     [['status', app, '--stacks-url', 'file:///etc'], '--stacks-url: file:///etc is not an http(s) URL'],
-    [['status'], 'Missing required positional argument: APP'],
+    [['status'], 'no app is named'],
     [['node', '--port', '1'], 'unknown option --port'],
   ])('%j is refused with exit code 2', async (args, message) => {
     await run(['keys', 'new'])

@@ -12,7 +12,7 @@ import { hashLeaf, merkleRoot, type PayoutLeaf, payoutLeafHash } from '@understu
 import { attesterKey } from '@understudy/protocol/rules'
 import { parseSignedOutcome, protocolVersion, settlementHash } from '@understudy/protocol/settlement'
 import { signHash } from '@understudy/protocol/sip018'
-import type { Match, Verdict } from '@understudy/protocol/verify'
+import { type Match, type Verdict, verifyEpoch } from '@understudy/protocol/verify'
 import { signerOf } from '@understudy/relays/signer'
 import { loadVerify } from '@understudy/relays/verify'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
@@ -152,6 +152,12 @@ describe('a bundle of an epoch that ran', () => {
     expect(match.outcome.leaves).toHaveLength(5)
     expect(match.signers).toHaveLength(2)
     expect(writeBundle(original)).toBe(bytes.toString())
+  })
+
+  test('is refused where it counts what a banned key said', () => {
+    const { facts, bundles } = vector()
+    const barred = [bundles[0]!.key]
+    expect(verifyEpoch({ ...facts, barred }, original.events, verify)).toMatchObject({ step: 'inputs' })
   })
 
   test.each<[string, () => EpochBundle]>([

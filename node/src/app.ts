@@ -11,6 +11,7 @@ import type { ContentfulStatusCode } from 'hono/utils/http-status'
 import type { ChallengeDesk, Refusal } from './challenges.ts'
 import { answerMissing } from './listener.ts'
 import { releaseHeader } from './pin.ts'
+import { type Admin, adminType, isAdminCall, maxAdminBytes } from './relay/admin.ts'
 import { informationType } from './relay/information.ts'
 import type { Relay } from './relay/relay.ts'
 import { commonHeaders, type Serve } from './serve.ts'
@@ -28,6 +29,8 @@ export interface AppParts {
   readonly desk: ChallengeDesk
   readonly relay: Pick<Relay, 'information'>
   readonly metrics: Metrics
+  /** Who may administer the relay may do so at its URL, http(s) for ws(s). */
+  readonly admin?: Admin | undefined
   /** Why visitors should not be sent here just now; empty when they may. */
   unready(): readonly string[]
   /** Who sent the request, as far as can be seen: a bucket for rate limits, nothing more. */
@@ -64,7 +67,7 @@ export function buildApp(parts: AppParts): Hono<{ Bindings: HttpBindings }> {
   app.options('*', (c) =>
     c.body(null, 204, {
       'access-control-allow-methods': 'GET, HEAD, POST, OPTIONS',
-      'access-control-allow-headers': `content-type, range, if-range, if-none-match, ${releaseHeader}`,
+      'access-control-allow-headers': `authorization, content-type, range, if-range, if-none-match, ${releaseHeader}`,
       'access-control-max-age': '86400',
     }),
   )
@@ -115,6 +118,22 @@ export function buildApp(parts: AppParts): Hono<{ Bindings: HttpBindings }> {
       return c.json(answered.event, 200, { 'cache-control': 'no-store' })
     },
   )
+
+  const { admin } = parts
+  if (admin)
+    app.post('/', bodyLimit({ maxSize: maxAdminBytes }), async (c, next) => {
+      if (!isAdminCall(c.req.header('content-type'))) return next()
+      const answered = await admin.answer({
+        method: 'POST',
+        url: parts.relayUrl.replace(/^ws/, 'http'),
+        authorization: c.req.header('authorization'),
+        body: new Uint8Array(await c.req.arrayBuffer()),
+      })
+      return c.body(JSON.stringify(answered.body), answered.status, {
+        'content-type': adminType,
+        'cache-control': 'no-store',
+      })
+    })
 
   app.all('/.well-known/understudy/*', (c) => fail(c, 404, 'not-found', 'no such path'))
 

@@ -1,7 +1,8 @@
-import { commonEnv } from '@understudy/host/config'
+import { commonEnv, list } from '@understudy/host/config'
 import { parseCoordinate } from '@understudy/protocol/app'
 import { decode } from 'nostr-tools/nip19'
 import { z } from 'zod'
+import { limitsEnv } from './relay/limits.ts'
 
 const baseUrl = (protocol: RegExp) =>
   z
@@ -9,6 +10,16 @@ const baseUrl = (protocol: RegExp) =>
     .max(300)
     .refine((value) => !/[?#@]/.test(value), 'expected no credentials, query or fragment')
     .transform((value) => value.replace(/\/+$/, ''))
+
+export const appVariable = z
+  .string()
+  .refine((value) => parseCoordinate(value).ok, 'expected 30617:<pubkey>:<identifier>')
+  .describe('The app to keep alive: its NIP-34 coordinate')
+
+/** Public keys, comma-separated. */
+export const pubkeys = list
+  .pipe(z.array(z.string().regex(/^[0-9a-f]{64}$/, 'expected public keys as hex')))
+  .optional()
 
 function pubkeyOfNpub(value: string): string | undefined {
   try {
@@ -22,10 +33,8 @@ function pubkeyOfNpub(value: string): string | undefined {
 /** A node's configuration. */
 export const nodeEnv = z.object({
   ...commonEnv,
-  APP: z
-    .string()
-    .refine((value) => parseCoordinate(value).ok, 'expected 30617:<pubkey>:<identifier>')
-    .describe('The app to keep alive: its NIP-34 coordinate'),
+  ...limitsEnv,
+  APP: appVariable,
   REPOSITORY_URL: z.string().min(1).max(300).describe('Clone URL of your fork'),
   PUBLIC_URL: baseUrl(/^https?$/).describe('Where visitors reach this node'),
   PUBLIC_RELAY_URL: baseUrl(/^wss?$/)
@@ -46,6 +55,7 @@ export const nodeEnv = z.object({
     .regex(/^[A-Z]{2}$/, 'expected two capital letters')
     .optional()
     .describe('Its country, ISO 3166-1 alpha-2'),
+  ADMINS: pubkeys.describe("Public keys that may administer the node's relay (NIP-86), comma-separated"),
   NODE_KEY: z
     .string()
     .regex(/^([0-9a-f]{64}|ncryptsec1[a-z0-9]+)$/, 'expected 64 hex digits or ncryptsec1…')

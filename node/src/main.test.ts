@@ -54,6 +54,7 @@ import { loadVerify } from '@understudy/relays/verify'
 import { encrypt } from 'nostr-tools/nip49'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { buildCommit } from './build.ts'
+import { openStore } from './relay/store.ts'
 
 const root = new URL('../../', import.meta.url)
 const chainKeys = { deployer: 'd1'.repeat(32), maintainer: 'd2'.repeat(32), operator: 'd3'.repeat(32) }
@@ -516,6 +517,49 @@ describe('a fallback node', { timeout: 180_000 }, () => {
     source.push(forge.root, 'fork')
     await serving(7)
     expect(await (await get('/')).text()).toBe('seven')
+  })
+
+  test('a peer that listens nowhere fetches from it what no relay has any more', async () => {
+    const dir = join(home, 'state')
+    const env = {
+      PATH: process.env.PATH ?? '',
+      STACKS_API_URL: stacksUrl,
+      DEPLOYER: addressOf(chainKeys.deployer, 0x80000000),
+      RELAYS: 'ws://127.0.0.1:1',
+      SYNC_WITH: node.url.replace('http', 'ws'),
+      DATA_DIR: dir,
+      PLACES_FILE: join(home, 'places.json'),
+      APP: coordinate,
+    }
+    const program = fileURLToPath(new URL('cli/dist/main.js', root))
+    const peer = spawn(process.execPath, [program, 'node', '--state-only'], {
+      stdio: ['ignore', 'pipe', 'inherit'],
+      env,
+    })
+    const ended = once(peer, 'exit')
+    try {
+      // Whatever it says, it says no address.
+      for await (const line of createInterface({ input: peer.stdout! })) {
+        const { msg, url, received } = JSON.parse(line) as { msg: string; url?: string; received?: number }
+        if (msg === 'ready') expect(url).toBeUndefined()
+        if (msg === 'converged with a sibling' && received! > 0) break
+      }
+    } finally {
+      peer.kill('SIGTERM')
+    }
+    expect(await ended).toEqual([0, null])
+    const store = openStore(join(dir, 'relay.sqlite'))
+    try {
+      const search = { upTo: store.head(), now: Math.floor(Date.now() / 1000), limit: 100 }
+      const held = store.load(store.find({ kinds: [kinds.releaseSnapshot, kinds.release] }, search))
+      const events = held.map((json) => JSON.parse(json) as NostrEvent)
+      expect(events.every((event) => event.pubkey === release.pubkey && verify(event))).toBe(true)
+      expect(new Set(events.map((event) => event.kind))).toEqual(
+        new Set([kinds.releaseSnapshot, kinds.release]),
+      )
+    } finally {
+      store.close()
+    }
   })
 
   test('ends in order when it is told to', async () => {

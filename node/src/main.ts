@@ -26,22 +26,27 @@ import { createAnnouncer } from './announcer.ts'
 import { buildApp } from './app.ts'
 import { createBuilder } from './build.ts'
 import { createChallengeDesk } from './challenges.ts'
+import { codePath, createCode } from './code.ts'
 import { nodeEnv, relayUrlOf } from './config.ts'
 import { createDrain } from './drain.ts'
+import { everywhere, keptOf } from './everywhere.ts'
 import { createFiles } from './files.ts'
 import { createListener } from './listener.ts'
 import { createPipeline } from './pipeline.ts'
 import { prepareRelease, prunePrepared } from './preparation.ts'
 import { checkServed } from './readiness.ts'
+import { createAdmin } from './relay/admin.ts'
+import { limitsOf } from './relay/limits.ts'
 import { createRelay } from './relay/relay.ts'
 import { appScope } from './relay/scope.ts'
 import { announcedSiblings, createSiblings, guardedConnect } from './relay/siblings.ts'
-import { openStore } from './relay/store.ts'
 import { startVerification } from './relay/verification.ts'
+import { startStore } from './relay/writing.ts'
 import { chainRules } from './rules.ts'
 import { isolation, weaknesses } from './sandbox.ts'
 import { createServe } from './serve.ts'
 import { createSite } from './site.ts'
+import { createUpkeep } from './upkeep.ts'
 import { startWatch } from './watch.ts'
 
 // Order of start: configuration, key, vantage → own relay, other relays → fork → HTTP → what was served before → rules, releases,
@@ -72,7 +77,7 @@ const relayUrl = config.PUBLIC_RELAY_URL ?? relayUrlOf(publicUrl)
 const now = Date.now
 const random = Math.random
 
-const store = openStore(join(dataDir, 'relay.sqlite'))
+const store = startStore(join(dataDir, 'relay.sqlite'))
 const relay = createRelay({
   store,
   verify: verification.verify,
@@ -84,8 +89,10 @@ const relay = createRelay({
   now,
   log,
   metrics,
+  limits: limitsOf(config),
   about: { name: config.NAME ?? new URL(publicUrl).host, pubkey: signer.pubkey },
   url: relayUrl,
+  nips: config.ADMINS ? [86, 98] : [],
 })
 const relays = openRelays(config.RELAYS, { verify })
 
@@ -98,6 +105,14 @@ const repository = await prepareRepository({
 const objects = openObjects(repository.dir)
 // Challenges have a git of their own: what a visitor waits for must not delay them.
 const challenged = openObjects(repository.dir)
+const code = createCode({
+  dir: repository.dir,
+  coordinate,
+  maxBytes: config.MAX_REPOSITORY_BYTES,
+  metrics,
+  now,
+})
+const upkeep = createUpkeep({ maintain: repository.maintain, random, log })
 const files = createFiles({ objects, dir: join(dataDir, 'files') })
 const site = createSite()
 
@@ -125,7 +140,7 @@ const pipeline = createPipeline({
     contractsOf(config.DEPLOYER),
     coordinate,
   ),
-  relays,
+  relays: everywhere(relays, relay),
   site,
   prepare: (signed) =>
     prepareRelease(signed, {
@@ -139,6 +154,8 @@ const pipeline = createPipeline({
   check: (prepared, as) => checkServed(prepared, as, { url: loopbackUrl(), random }),
   async onSwitch(prepared) {
     serving.set(prepared.release.seq)
+    // Siblings may lack it, and so may every other relay by now.
+    await relay.publish(prepared.event)
     const kept = site.kept()
     await writeAccepted(acceptedPath, kept)
     await files.prune(kept.flatMap((one) => [...one.files.values()]))
@@ -162,6 +179,7 @@ const announcer = createAnnouncer({
     coordinate,
     name: config.NAME ?? new URL(publicUrl).host,
     clone: config.REPOSITORY_URL,
+    code: publicUrl + codePath(coordinate),
     web: publicUrl,
     relay: relayUrl,
     geohash: config.GEOHASH ?? '',
@@ -241,11 +259,14 @@ const own = buildApp({
   desk: { answer },
   relay,
   metrics,
+  admin:
+    config.ADMINS && createAdmin({ store, verify: verification.verify, now, admins: new Set(config.ADMINS) }),
   unready,
   senderOf: (c) => getConnInfo(c).remote.address ?? '',
   onError,
 })
-const server = createServer(createListener({ site, serve, own, metrics, onError }))
+const listen = createListener({ site, serve, own, metrics, onError })
+const server = createServer((req, res) => void (code.handle(req, res) || listen(req, res)))
 const drain = createDrain(server)
 // A client that stops reading, or never finishes asking, is let go; open WebSockets have pings of their own.
 server.headersTimeout = 10_000
@@ -277,12 +298,11 @@ const question = { kinds: [kinds.challenge], '#p': [signer.pubkey] }
 const heard = [
   relays.subscribe([{ ...question, limit: 0 }], { onEvent: onChallenge }),
   relay.subscribe([question], onChallenge),
-  relays.subscribe([{ kinds: [kinds.mirror], '#d': [app] }], {
-    onEvent: (event) => void relay.publish(event),
-  }),
+  relays.subscribe(keptOf(coordinate), { onEvent: (event) => void relay.publish(event) }),
 ]
 announcer.start()
 siblings.start()
+upkeep.start()
 const watch = startWatch({
   app,
   nodeKey: signer.pubkey,
@@ -309,11 +329,12 @@ onShutdown(
         return pipeline.stop()
       },
     ],
+    ['upkeep', () => upkeep.stop()],
     ['siblings', () => siblings.stop()],
     ['relay', () => relay.close()],
     ['relays', () => relays.close()],
     ['http', () => drain.end(drainMs)],
-    ['git', () => Promise.all([objects.close(), challenged.close()])],
+    ['git', () => Promise.all([objects.close(), challenged.close(), code.close()])],
     ['verification', () => verification.close()],
     ['store', () => store.close()],
   ],

@@ -6,6 +6,7 @@ import {
   bondAttester,
   changeRules,
   claim,
+  endRules,
   reportCommitments,
   reportSettlements,
   strike,
@@ -100,8 +101,8 @@ function reportOutcomes(app: App, at: number, one: SettlementMessage, other: Set
 }
 
 const banned = (app: App, at: number) =>
-  network.read(contracts.pool, 'is-banned', [Cl.bufferFromHex(app.id), Cl.bufferFromHex(keyOf(at))]).type ===
-  'true'
+  network.read(contracts.quorum, 'is-banned', [Cl.bufferFromHex(app.id), Cl.bufferFromHex(keyOf(at))])
+    .type === 'true'
 const settlementOf = (app: App, epoch = 0) =>
   cvToString(network.read(contracts.pool, 'get-settlement', [Cl.bufferFromHex(app.id), Cl.uint(epoch)]))
 
@@ -389,6 +390,18 @@ describe('an attester’s bond', () => {
     expect(network.balance(saver) - before).toBe(1_000n)
     expect(unbond(app, 0, 1_000n).outcome).toBe('ERR_NOT_BONDED')
     agrees(app)
+  })
+
+  it('comes back when the rules that list the key were ended and are over, with nobody’s help', () => {
+    const app = network.openApp()
+    bond(app, 0, 1_000n)
+    expect(network.send(endRules(contracts, app.id), maintainer)).toMatchObject({ value: Cl.uint(3) })
+    network.mineTo(app.end(2) - 1)
+    expect(unbond(app, 0, 1_000n).outcome).toBe('ERR_LISTED')
+    network.mineTo(app.end(2) + window + challenge - 1)
+    expect(unbond(app, 0, 1_000n).outcome).toBe('ERR_LISTED')
+    network.mineTo(app.end(2) + window + challenge)
+    expect(unbond(app, 0, 1_000n).outcome).toBe('ok')
   })
 
   it('is kept while rules that list the key wait for their first epoch', () => {

@@ -183,7 +183,7 @@ describe('the projected state', () => {
 
   it('has the apps and rules that the quorum has', () => {
     for (const app of [first, second]) {
-      const { coordinate, maintainer: keeper, schedule, rules, releaseKeys, offeredTo } = appOf(app)
+      const { coordinate, maintainer: keeper, schedule, asset, rules, releaseKeys, offeredTo } = appOf(app)
       expect({ coordinate, schedule }).toEqual({ coordinate: app.coordinate, schedule: app.schedule })
       const [newest, before, earlier] = [...rules.map(({ from }) => from).reverse(), 0, 0]
       const row = Cl.tuple({
@@ -193,11 +193,10 @@ describe('the projected state', () => {
         notice: Cl.uint(schedule.notice),
         cap: Cl.uint(schedule.cap),
         version: Cl.uint(rules.length),
-        froms: Cl.tuple({
-          newest: Cl.uint(newest!),
-          before: Cl.uint(before!),
-          earlier: Cl.uint(earlier!),
-        }),
+        sbtc: Cl.bool(asset === 'sbtc'),
+        newest: Cl.uint(newest!),
+        before: Cl.uint(before!),
+        earlier: Cl.uint(earlier!),
         'release-keys': Cl.uint(releaseKeys.length),
       })
       for (const [at, key] of releaseKeys.entries()) {
@@ -249,6 +248,7 @@ describe('the projected state', () => {
           owner: Cl.principal(mirror.owner),
           'node-key': hex(mirror.nodeKey),
           endpoint: Cl.stringAscii(mirror.endpoint),
+          sbtc: Cl.bool(appOf(app).asset === 'sbtc'),
           bond: Cl.uint(mirror.bond),
           since: Cl.uint(mirror.since),
           unbonding: optional(mirror.unbonding),

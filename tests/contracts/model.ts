@@ -13,7 +13,12 @@ export interface Setting {
   readonly challenge: number
   readonly claimPeriod: number
   readonly minBond: bigint
+  /** Attesters by number; each row of rules lists three. */
+  readonly keys: readonly number[]
 }
+
+/** Signatures that a settlement needs, of three. */
+const needed = 2
 
 export interface Now {
   readonly burn: number
@@ -21,9 +26,19 @@ export interface Now {
   readonly height: number
 }
 
+/** What a settlement owes somebody; nobody can be paid where `whose` is none. */
+export interface Due {
+  readonly amount: bigint
+  readonly whose: number | undefined
+}
+
 interface Settled {
   readonly round: number
-  readonly amounts: readonly bigint[]
+  readonly dues: readonly Due[]
+  /** Of the rules. */
+  readonly keys: readonly number[]
+  /** Attesters that signed and were not banned by then. */
+  readonly signers: Set<number>
   readonly fromCommon: bigint
   readonly at: Now
   readonly paid: Set<number>
@@ -46,8 +61,8 @@ export interface Model {
   readonly setting: Setting
   maintainer: number
   offered: number | undefined
-  /** First epoch of each row, and where it ends when it was ended. */
-  readonly rows: { readonly from: number; until: number | undefined }[]
+  /** First epoch of each row, where it ends when it was ended, and whom it lists. */
+  readonly rows: { readonly from: number; until: number | undefined; readonly keys: readonly number[] }[]
   /** Money of the funders, by nobody's share, and waiting. */
   owned: bigint
   common: bigint
@@ -57,10 +72,23 @@ export interface Model {
   readonly wishes: Map<number, { generation: number; shares: bigint; ready: number }>
   readonly epochs: Map<number, Settled>
   readonly mirrors: Bonded[]
+  /** Attesters that contradicted themselves. */
+  readonly banned: Set<number>
+  /** What is at stake behind attesters. */
+  readonly attesters: Map<number, { readonly owner: number; readonly amount: bigint }>
+  /** Ever taken from attesters' bonds into the common part. */
+  slashed: bigint
+  /** Sent to the pool by nobody's function. */
+  donated: bigint
+  readonly gifts: Map<number, bigint>
   /** What each party put into the pool, took out of it, and was paid by it. */
   readonly gave: Map<number, bigint>
   readonly took: Map<number, bigint>
   readonly earned: Map<number, bigint>
+  /** What each party bonded, got back, and was rewarded for reports. */
+  readonly bonded: Map<number, bigint>
+  readonly unbonded: Map<number, bigint>
+  readonly rewarded: Map<number, bigint>
 }
 
 export function newModel(setting: Setting, maintainer: number): Model {
@@ -68,7 +96,7 @@ export function newModel(setting: Setting, maintainer: number): Model {
     setting,
     maintainer,
     offered: undefined,
-    rows: [{ from: 0, until: undefined }],
+    rows: [{ from: 0, until: undefined, keys: setting.keys }],
     owned: 0n,
     common: 0n,
     waiting: new Map(),
@@ -77,9 +105,17 @@ export function newModel(setting: Setting, maintainer: number): Model {
     wishes: new Map(),
     epochs: new Map(),
     mirrors: [],
+    banned: new Set(),
+    attesters: new Map(),
+    slashed: 0n,
+    donated: 0n,
+    gifts: new Map(),
     gave: new Map(),
     took: new Map(),
     earned: new Map(),
+    bonded: new Map(),
+    unbonded: new Map(),
+    rewarded: new Map(),
   }
 }
 
@@ -118,8 +154,9 @@ export function isQuiet(model: Model, now: Now): boolean {
   return Boolean(model.epochs.get(last)?.live) || now.burn >= ends(setting, last) + setting.window
 }
 
-const amountOf = (settled: Settled): bigint => sum(settled.amounts)
-const paidOf = (settled: Settled): bigint => sum([...settled.paid].map((at) => settled.amounts[at]!))
+export const amountOf = (settled: Settled): bigint => sum(settled.dues.map(({ amount }) => amount))
+export const paidOf = (settled: Settled): bigint =>
+  sum([...settled.paid].map((at) => settled.dues[at]!.amount))
 
 /** What the pool should say of itself. */
 export function account(model: Model): Record<string, bigint> {
@@ -132,8 +169,8 @@ export function account(model: Model): Record<string, bigint> {
     owed: sum(live.filter(({ swept }) => !swept).map((settled) => amountOf(settled) - paidOf(settled))),
     paid: sum(live.map(paidOf)),
     refunded: sum(model.took.values()),
-    bonded: 0n,
-    slashed: 0n,
+    bonded: sum([...model.attesters.values()].map(({ amount }) => amount)),
+    slashed: model.slashed,
     shares: sum(model.shares.values()),
     generation: BigInt(model.generation),
   }
@@ -216,13 +253,18 @@ export function exit(model: Model, now: Now, who: number): string {
   return 'ok'
 }
 
+/** Whom the rules of an epoch list; none where nothing governs it. */
+export const listed = (model: Model, epoch: number): readonly number[] =>
+  model.rows[versionOf(model, epoch) - 1]?.keys ?? []
+
+/** `signing`: by position among the listed. */
 export function settle(
   model: Model,
   now: Now,
   epoch: number,
   round: number,
-  amounts: readonly bigint[],
-  signatures: number,
+  dues: readonly Due[],
+  signing: readonly boolean[],
 ): string {
   const { setting } = model
   if (versionOf(model, epoch) === 0) return 'ERR_UNKNOWN_EPOCH'
@@ -232,18 +274,27 @@ export function settle(
   const end = ends(setting, epoch)
   if (now.burn < end) return 'ERR_TOO_EARLY'
   if (now.burn >= end + setting.window - (round === 0 ? 2 * setting.challenge : 0)) return 'ERR_TOO_LATE'
-  const allocated = sum(amounts)
+  const allocated = sum(dues.map(({ amount }) => amount))
   if (allocated > setting.budget) return 'ERR_OVER_BUDGET'
   if (allocated > model.owned + model.common) return 'ERR_OVER_FREE'
-  if (signatures < 2) return 'ERR_QUORUM'
+  const keys = listed(model, epoch)
+  const signers = new Set(keys.filter((key, at) => signing[at] && !model.banned.has(key)))
+  if (signers.size < needed) return 'ERR_QUORUM'
   const fromCommon = allocated < model.common ? allocated : model.common
   model.common -= fromCommon
   model.owned -= allocated - fromCommon
   model.epochs.set(epoch, {
-    ...{ round, amounts, fromCommon, at: now, paid: new Set<number>() },
+    ...{ round, dues, keys, signers, fromCommon, at: now, paid: new Set<number>() },
     ...{ live: true, swept: false },
   })
   return 'ok'
+}
+
+/** Takes a settlement back. */
+function unsettle(model: Model, settled: Settled): void {
+  settled.live = false
+  model.common += settled.fromCommon
+  model.owned += amountOf(settled) - settled.fromCommon
 }
 
 export function veto(model: Model, now: Now, who: number, epoch: number): string {
@@ -252,22 +303,113 @@ export function veto(model: Model, now: Now, who: number, epoch: number): string
   if (who !== model.maintainer) return 'ERR_NOT_MAINTAINER'
   if (settled.round > 0) return 'ERR_ROUND'
   if (isPast(now, payableAt(model, settled))) return 'ERR_PAYABLE'
-  settled.live = false
-  model.common += settled.fromCommon
-  model.owned += amountOf(settled) - settled.fromCommon
+  unsettle(model, settled)
   return 'ok'
 }
 
-export function claim(model: Model, now: Now, epoch: number, leaf: number, whose: number): string {
+export function addSignatures(model: Model, now: Now, epoch: number, signing: readonly boolean[]): string {
+  const settled = model.epochs.get(epoch)
+  if (!settled?.live) return 'ERR_NOT_SETTLED'
+  if (isPast(now, payableAt(model, settled))) return 'ERR_PAYABLE'
+  for (const [at, key] of settled.keys.entries())
+    if (signing[at] && !model.banned.has(key)) settled.signers.add(key)
+  return 'ok'
+}
+
+/** Voids what too few stand behind. */
+export function strike(model: Model, now: Now, epoch: number): string {
+  const settled = model.epochs.get(epoch)
+  if (!settled?.live) return 'ERR_NOT_SETTLED'
+  if (isPast(now, payableAt(model, settled))) return 'ERR_PAYABLE'
+  if ([...settled.signers].filter((key) => !model.banned.has(key)).length >= needed) return 'ERR_STANDS'
+  unsettle(model, settled)
+  return 'ok'
+}
+
+/** Two contradicting signatures of a key, told as of an epoch and a row that lists it then. */
+export function report(
+  model: Model,
+  now: Now,
+  who: number,
+  epoch: number,
+  version: number,
+  key: number,
+): string {
+  if (version === 0 || versionOf(model, epoch) !== version) return 'ERR_UNKNOWN_EPOCH'
+  if (!model.rows[version - 1]!.keys.includes(key)) return 'ERR_KEY'
+  if (model.banned.has(key)) return 'ERR_BANNED'
+  model.banned.add(key)
+  const bond = model.attesters.get(key)?.amount ?? 0n
+  const reward = bond / 10n
+  model.attesters.delete(key)
+  add(model.rewarded, who, reward)
+  model.common += bond - reward
+  model.slashed += bond - reward
+  strike(model, now, epoch)
+  return 'ok'
+}
+
+export function bondAttester(
+  model: Model,
+  who: number,
+  key: number,
+  amount: bigint,
+  signedFor: number,
+): string {
+  if (amount === 0n) return 'ERR_AMOUNT'
+  const before = model.attesters.get(key)
+  if (before && before.owner !== who) return 'ERR_BONDED'
+  if (model.banned.has(key)) return 'ERR_BANNED'
+  if (signedFor !== who) return 'ERR_SIGNATURES'
+  model.attesters.set(key, { owner: who, amount: (before?.amount ?? 0n) + amount })
+  add(model.bonded, who, amount)
+  return 'ok'
+}
+
+export function withdrawAttester(model: Model, now: Now, who: number, key: number): string {
+  const { setting } = model
+  const row = model.attesters.get(key)
+  if (!row) return 'ERR_NOT_BONDED'
+  if (row.owner !== who) return 'ERR_NOT_OWNER'
+  const epoch = Math.max(0, runs(setting, now.burn))
+  const last = Math.max(0, epoch - 1)
+  const final =
+    now.burn >= ends(setting, last) + setting.window + setting.challenge &&
+    [...model.epochs.values()].every((settled) => isPast(now, payableAt(model, settled)))
+  const newest = model.rows.at(-1)!
+  const over = newest.until !== undefined && newest.until <= epoch
+  if ((!over && newest.keys.includes(key)) || listed(model, epoch).includes(key)) return 'ERR_LISTED'
+  if (listed(model, last).includes(key) && !final) return 'ERR_LISTED'
+  model.attesters.delete(key)
+  add(model.unbonded, who, row.amount)
+  return 'ok'
+}
+
+export function claim(model: Model, now: Now, epoch: number, leaf: number): string {
   const settled = model.epochs.get(epoch)
   if (!settled?.live) return 'ERR_NOT_SETTLED'
   if (!isPast(now, payableAt(model, settled))) return 'ERR_NOT_PAYABLE'
   if (settled.swept) return 'ERR_SWEPT'
-  if (leaf >= settled.amounts.length) return 'ERR_INDEX'
+  const due = settled.dues[leaf]
+  if (!due) return 'ERR_INDEX'
+  if (due.whose === undefined) return 'ERR_RECIPIENT'
   if (settled.paid.has(leaf)) return 'ERR_CLAIMED'
   settled.paid.add(leaf)
-  add(model.earned, whose, settled.amounts[leaf]!)
+  add(model.earned, due.whose, due.amount)
   return 'ok'
+}
+
+/** Every leaf of a range that can be paid and was not. */
+export function claimRange(model: Model, now: Now, epoch: number, start: number): string {
+  const settled = model.epochs.get(epoch)
+  if (!settled?.live) return 'ERR_NOT_SETTLED'
+  if (!isPast(now, payableAt(model, settled))) return 'ERR_NOT_PAYABLE'
+  if (settled.swept) return 'ERR_SWEPT'
+  if (settled.dues.length === 0) return 'ERR_PROOF'
+  const paid = settled.dues
+    .slice(start, start + 128)
+    .filter((_, at) => claim(model, now, epoch, start + at) === 'ok')
+  return paid.length > 0 ? 'ok' : 'ERR_CLAIMED'
 }
 
 export function sweep(model: Model, now: Now, epoch: number): string {
@@ -365,13 +507,19 @@ export function withdraw(model: Model, now: Now, who: number, mirror: number): s
   return 'ok'
 }
 
-export function changeRules(model: Model, now: Now, who: number, from: number): string {
+export function changeRules(
+  model: Model,
+  now: Now,
+  who: number,
+  from: number,
+  keys: readonly number[],
+): string {
   if (who !== model.maintainer) return 'ERR_NOT_MAINTAINER'
   const last = model.rows.at(-1)!
   if (last.from > Math.max(0, runs(model.setting, now.burn))) return 'ERR_PENDING'
   if (from < next(model, now) + model.setting.notice || from < (last.until ?? 0)) return 'ERR_FROM'
   last.until ??= from
-  model.rows.push({ from, until: undefined })
+  model.rows.push({ from, until: undefined, keys })
   return 'ok'
 }
 

@@ -12,7 +12,14 @@ import {
 } from '@stacks/transactions'
 import type { ContractCall } from '@understudy/chain/calls'
 import { fund, registerApp, registerMirror, settle, type Terms } from '@understudy/chain/calls'
-import { contractNames, contractsOf } from '@understudy/chain/contracts'
+import {
+  type Asset,
+  contractNames,
+  contractsOf,
+  deployedSource,
+  sbtcOf,
+  splitContract,
+} from '@understudy/chain/contracts'
 import type { Source, SourcedEntry } from '@understudy/chain/log'
 import { appId, coordinateOf } from '@understudy/protocol/app'
 import type { Schedule } from '@understudy/protocol/epoch'
@@ -45,12 +52,31 @@ export const accounts = {
   host: 'ST248VEYQK67SZ06MZ0NMZ776TP42YC8AXJHJEB7W',
 } as const
 
-const sources = Object.fromEntries(
-  contractNames.map((name) => [
-    name,
-    readFileSync(new URL(`../../contracts/${name}.clar`, import.meta.url), 'utf8'),
-  ]),
+/** The source of a contract of ours, as it is written. */
+export const sourceOf = (name: string): string =>
+  readFileSync(new URL(`../../contracts/${name}.clar`, import.meta.url), 'utf8')
+
+const sources: Record<string, string> = Object.fromEntries(
+  contractNames.map((name) => [name, deployedSource(sourceOf(name), chainId)]),
 )
+
+/** What stands for sBTC, and who may mint it. */
+export const sbtc = sbtcOf(contracts.pool)
+const [signers, sbtcName] = splitContract(sbtc)
+const sbtcSource = readFileSync(
+  new URL('../../local/devnet/contracts/sbtc-token.clar', import.meta.url),
+  'utf8',
+)
+
+/** What is deployed, on which chain. `tests/mutation` breaks the one and keeps the other warm. */
+export const stage = {
+  sources,
+  async begin() {
+    const simnet = await getSDK()
+    await simnet.initEmptySession({ enabled: false })
+    return simnet
+  },
+}
 
 /** A principal of mainnet, to which a transfer on this chain would succeed and help nobody. */
 export const foreigner = privateKeyToAddress('01'.repeat(33), 'mainnet')
@@ -135,15 +161,21 @@ export interface Answer {
   readonly value: ClarityValue
   /** STX that moved, by sender. */
   readonly moved: ReadonlyMap<string, bigint>
+  /** sBTC that moved, by sender. */
+  readonly movedSbtc: ReadonlyMap<string, bigint>
 }
 
 /** A fresh simnet with the three contracts at Clarity 6. Tests share it, each with an app of its own. */
 export async function openNetwork() {
-  const simnet = await getSDK()
-  await simnet.initEmptySession({ enabled: false })
+  const simnet = await stage.begin()
   simnet.setEpoch('4.0')
+  deploy(sbtcName, sbtcSource, signers)
   for (const name of contractNames) deploy(name)
-  for (const account of Object.values(accounts)) simnet.mintSTX(account, 1_000_000_000_000n)
+  for (const account of Object.values(accounts)) {
+    simnet.mintSTX(account, 1_000_000_000_000n)
+    const minted = [Cl.uint(1_000_000_000_000n), Cl.principal(account), Cl.bufferFromHex('01')]
+    simnet.callPublicFn(sbtc, 'protocol-mint', minted, signers)
+  }
 
   /** Everything that the contracts printed, oldest first. */
   const entries: SourcedEntry[] = []
@@ -153,7 +185,7 @@ export async function openNetwork() {
   /** Deploys a contract of ours, or other source under its name, unversioned: at Clarity 6 in epoch 4.0. */
   function deploy(name: string, source = sources[name]!, sender = deployer): void {
     const { result } = simnet.deployContract(name, source, null, sender)
-    if (result.type !== ClarityType.BoolTrue) throw new Error(`${name}: ${cvToString(result)}`)
+    if (result.type !== ClarityType.BoolTrue) throw new Error(`deploy ${name}: ${cvToString(result)}`)
   }
 
   /** Sends a call. Where it succeeds, its post-conditions in deny mode are checked against what moved. */
@@ -168,20 +200,22 @@ export async function openNetwork() {
     if (result.type === ClarityType.ResponseErr) {
       const code = result.value
       const name = code.type === ClarityType.UInt ? errorNames.get(BigInt(code.value)) : undefined
-      return { outcome: name ?? cvToString(result), value: code, moved: new Map() }
+      return { outcome: name ?? cvToString(result), value: code, moved: new Map(), movedSbtc: new Map() }
     }
     if (result.type !== ClarityType.ResponseOk) throw new Error(cvToString(result))
     const moved = new Map<string, bigint>()
+    const movedSbtc = new Map<string, bigint>()
     for (const [index, event] of (events as SimnetEvent[]).entries()) {
-      if (event.event === 'stx_transfer_event') {
+      if (event.event === 'stx_transfer_event' || event.event === 'ft_transfer_event') {
         const { sender: from, amount } = event.data as { sender: string; amount: string }
-        moved.set(from, (moved.get(from) ?? 0n) + BigInt(amount))
+        const sums = event.event === 'stx_transfer_event' ? moved : movedSbtc
+        sums.set(from, (sums.get(from) ?? 0n) + BigInt(amount))
       }
       if (event.event === 'print_event') entries.push(entryOf(event, calls, index))
     }
-    if (!passes(call, moved))
-      throw new Error(`${call.functionName}: its post-conditions forbid ${[...moved]}`)
-    return { outcome: 'ok', value: result.value, moved }
+    if (!passes(call, moved, movedSbtc))
+      throw new Error(`${call.functionName}: its post-conditions forbid ${[...moved, ...movedSbtc]}`)
+    return { outcome: 'ok', value: result.value, moved, movedSbtc }
   }
 
   function read(contract: string, name: string, args: ClarityValue[]): ClarityValue {
@@ -190,6 +224,13 @@ export async function openNetwork() {
 
   function balance(address: string): bigint {
     return simnet.getAssetsMap().get('STX')?.get(address) ?? 0n
+  }
+
+  /** Satoshis of the stand-in. */
+  function sbtcBalance(address: string): bigint {
+    const answer = read(sbtc, 'get-balance', [Cl.principal(address)])
+    if (answer.type !== ClarityType.ResponseOk) throw new Error(cvToString(answer))
+    return BigInt((answer.value as UIntCV).value)
   }
 
   /** Mines empty blocks until the burn height is reached. */
@@ -210,11 +251,11 @@ export async function openNetwork() {
   const nextCoordinate = (): string => coordinateOf('ab'.repeat(32), `app-${apps++}`)
 
   /** Registers an app with a schedule that starts in two burn blocks. */
-  function openApp(changes: Partial<Terms> = {}) {
+  function openApp(changes: Partial<Terms> = {}, asset: Asset = 'stx') {
     const coordinate = nextCoordinate()
     const schedule = nextSchedule()
     const id = appId(coordinate)
-    const app = { coordinate, schedule, terms: { ...terms, ...changes } }
+    const app = { coordinate, schedule, terms: { ...terms, ...changes }, asset }
     const { outcome } = send(registerApp(contracts, app), accounts.maintainer)
     if (outcome !== 'ok') throw new Error(`register-app: ${outcome}`)
     return { id, ...app, end: (epoch: number) => schedule.start + (epoch + 1) * schedule.length }
@@ -224,7 +265,10 @@ export async function openNetwork() {
 
   /** A deposit that asks for a share per µSTX, which is the least that is ever minted. */
   function deposit(app: App, amount: bigint, funder: string = accounts.funder, rulesVersion = 1): Answer {
-    return send(fund(contracts, funder, { app: app.id, amount, rulesVersion, minShares: amount }), funder)
+    return send(
+      fund(contracts, funder, { app: app.id, amount, rulesVersion, minShares: amount, asset: app.asset }),
+      funder,
+    )
   }
 
   function bondMirror(
@@ -238,7 +282,7 @@ export async function openNetwork() {
       bond: terms.minBond,
       ...changes,
     }
-    return send(registerMirror(contracts, owner, { app: app.id, ...mirror }), owner)
+    return send(registerMirror(contracts, owner, { app: app.id, asset: app.asset, ...mirror }), owner)
   }
 
   function messageOf(
@@ -265,7 +309,9 @@ export async function openNetwork() {
     const row = read(contracts.pool, 'get-pool', [Cl.bufferFromHex(app.id)])
     if (row.type !== ClarityType.Tuple) throw new Error('get-pool: no tuple')
     return Object.fromEntries(
-      Object.entries(row.value).map(([name, value]) => [name, BigInt((value as UIntCV).value)]),
+      Object.entries(row.value).flatMap(([name, value]) =>
+        value.type === ClarityType.UInt ? [[name, BigInt(value.value)]] : [],
+      ),
     )
   }
 
@@ -285,6 +331,7 @@ export async function openNetwork() {
     send,
     read,
     balance,
+    sbtcBalance,
     mineTo,
     nextSchedule,
     nextCoordinate,
@@ -324,14 +371,27 @@ function entryOf(event: SimnetEvent, call: number, index: number): SourcedEntry 
 }
 
 /** Whether deny mode lets these amounts move. */
-function passes(call: ContractCall, moved: ReadonlyMap<string, bigint>): boolean {
-  const named = new Set(call.postConditions.map(({ address }) => address))
+function passes(
+  call: ContractCall,
+  moved: ReadonlyMap<string, bigint>,
+  movedSbtc: ReadonlyMap<string, bigint>,
+): boolean {
+  const token = `${sbtc}::sbtc-token`
+  const named = { stx: new Set<string>(), sbtc: new Set<string>() }
   const kept = call.postConditions.every((condition) => {
-    if (condition.type !== 'stx-postcondition') return false
-    const sent = moved.get(condition.address) ?? 0n
+    if (condition.type !== 'stx-postcondition' && condition.type !== 'ft-postcondition') return false
+    if (condition.type === 'ft-postcondition' && condition.asset !== token) return false
+    const asset = condition.type === 'stx-postcondition' ? 'stx' : 'sbtc'
+    named[asset].add(condition.address)
+    const sent = (asset === 'stx' ? moved : movedSbtc).get(condition.address) ?? 0n
     const amount = BigInt(condition.amount)
     if (condition.condition === 'eq') return sent === amount
     return condition.condition === 'gte' ? sent >= amount : condition.condition === 'lte' && sent <= amount
   })
-  return call.postConditionMode === 'deny' && kept && [...moved.keys()].every((sender) => named.has(sender))
+  return (
+    call.postConditionMode === 'deny' &&
+    kept &&
+    [...moved.keys()].every((sender) => named.stx.has(sender)) &&
+    [...movedSbtc.keys()].every((sender) => named.sbtc.has(sender))
+  )
 }

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Cl, type ClarityValue } from '@stacks/transactions'
-import type { PayoutLeaf, ProofStep } from '@understudy/protocol/merkle'
+import type { CommitmentMessage } from '@understudy/protocol/commitment'
+import { merkleProof, type PayoutLeaf, type ProofStep, payoutLeafHash } from '@understudy/protocol/merkle'
 import type { SettlementMessage } from '@understudy/protocol/settlement'
 import { beforeAll, expect, it } from 'vitest'
 import { accounts, chainId, contracts, type Network, openNetwork } from './network.ts'
@@ -11,6 +12,7 @@ interface MerkleVectors {
     readonly amount: string
     readonly hash: string
   })[]
+  readonly node: { readonly left: string; readonly right: string; readonly hash: string }
   readonly roots: readonly string[]
   readonly proofs: readonly {
     readonly size: number
@@ -21,6 +23,11 @@ interface MerkleVectors {
 
 interface SignatureVectors {
   readonly keys: readonly { readonly even: string }[]
+  readonly commitments: readonly {
+    readonly chainId: number
+    readonly message: CommitmentMessage
+    readonly hash: string
+  }[]
   readonly settlements: readonly {
     readonly chainId: number
     readonly message: Omit<SettlementMessage, 'allocated'> & { readonly allocated: string }
@@ -59,15 +66,60 @@ it('hashes the leaves of the vectors', () => {
   }
 })
 
+/** The leaf that the vectors have at this index of every tree. */
+const leafAt = (index: number): PayoutLeaf => ({
+  ...{ index, mirror: index % 5, recipient: merkle.recipients[index % 4]! },
+  amount: BigInt(index) * 1_000_003n + 1n,
+})
+const rootOf = ({ index, mirror, recipient, amount }: PayoutLeaf, proof: readonly ProofStep[]) => {
+  const steps = proof.map(({ hash, left }) => Cl.tuple({ hash: Cl.bufferFromHex(hash), left: Cl.bool(left) }))
+  return network.read(contracts.pool, 'root-of', [tupleOf(index, mirror, recipient, amount), Cl.list(steps)])
+}
+
+it('hashes the node of the vectors, from either side', () => {
+  const { left, right, hash } = merkle.node
+  for (const [below, sibling, isLeft] of [
+    [left, right, false],
+    [right, left, true],
+  ] as const) {
+    const step = Cl.tuple({ hash: Cl.bufferFromHex(sibling), left: Cl.bool(isLeft) })
+    const args = [step, Cl.bufferFromHex(below)]
+    const node = network.simnet.callPrivateFn(contracts.pool, 'climb', args, accounts.stranger).result
+    expect(node).toEqual(Cl.bufferFromHex(hash))
+  }
+})
+
+it('finds the root of the vectors for every size from 1 to 300', () => {
+  expect(merkle.roots).toHaveLength(300)
+  const hashes = merkle.roots.map((_, index) => payoutLeafHash(leafAt(index)))
+  for (const [at, root] of merkle.roots.entries()) {
+    // By turns a leaf inside, and the last one, which has been promoted where its level is odd.
+    const index = at % 2 === 0 ? at : Math.floor(at / 3)
+    const proof = merkleProof(hashes.slice(0, at + 1), index)
+    expect(rootOf(leafAt(index), proof)).toEqual(Cl.bufferFromHex(root))
+  }
+})
+
 it('finds the roots of the vectors by their proofs', () => {
   expect(merkle.proofs.length).toBeGreaterThan(0)
   for (const { size, index, proof } of merkle.proofs) {
-    const leaf = tupleOf(index, index % 5, merkle.recipients[index % 4]!, BigInt(index) * 1_000_003n + 1n)
-    const steps = proof.map(({ hash, left }) =>
-      Cl.tuple({ hash: Cl.bufferFromHex(hash), left: Cl.bool(left) }),
-    )
-    const root = network.read(contracts.pool, 'root-of', [leaf, Cl.list(steps)])
+    const root = rootOf(leafAt(index), proof)
     expect(root).toEqual(Cl.bufferFromHex(merkle.roots[size - 1]!))
+  }
+})
+
+it('hashes the commitments of the vectors', () => {
+  const here = signatures.commitments.filter((vector) => vector.chainId === chainId)
+  expect(here.length).toBeGreaterThan(0)
+  for (const { message, hash } of here) {
+    expect(message.pool).toBe(contracts.pool)
+    const onChain = network.read(contracts.pool, 'commitment-hash', [
+      Cl.bufferFromHex(message.app),
+      Cl.uint(message.epoch),
+      Cl.bufferFromHex(message.root),
+      Cl.uint(message.count),
+    ])
+    expect(onChain).toEqual(Cl.bufferFromHex(hash))
   }
 })
 

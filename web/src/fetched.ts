@@ -1,3 +1,4 @@
+import { bodyWithin } from '@understudy/protocol/body'
 import { type Parsed, parsed, refused } from '@understudy/protocol/event'
 import { check } from '@understudy/protocol/schema'
 import type * as z from 'zod/mini'
@@ -14,9 +15,10 @@ export async function fetched<T>(url: string, schema: z.ZodMiniType<T>): Promise
     const response = await fetch(url, { signal: AbortSignal.timeout(timeoutMs), credentials: 'omit' })
     if (response.status === 404) return refused('not found')
     if (!response.ok) return refused(`the server answered with an error (HTTP ${response.status})`)
-    text = await limited(response)
+    const body = await bodyWithin(response, maxBytes)
+    if (!body) return refused('the answer is too large')
+    text = new TextDecoder().decode(body)
   } catch (error) {
-    if (error instanceof RangeError) return refused(error.message)
     const late = error instanceof Error && error.name === 'TimeoutError'
     return refused(late ? 'the server did not answer in time' : 'the server cannot be reached')
   }
@@ -25,23 +27,5 @@ export async function fetched<T>(url: string, schema: z.ZodMiniType<T>): Promise
     return answer.ok ? parsed(answer.value) : refused(`the answer makes no sense (${answer.reason})`)
   } catch {
     return refused('the answer is not JSON')
-  }
-}
-
-async function limited(response: Response): Promise<string> {
-  const reader = response.body?.getReader()
-  if (!reader) return ''
-  const decoder = new TextDecoder()
-  let size = 0
-  let text = ''
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return text + decoder.decode()
-    size += value.length
-    if (size > maxBytes) {
-      await reader.cancel()
-      throw new RangeError('the answer is too large')
-    }
-    text += decoder.decode(value, { stream: true })
   }
 }

@@ -2,7 +2,7 @@ import { Cl, ClarityType } from '@stacks/transactions'
 import { activate, formatStx } from '@understudy/chain/calls'
 import { command, type Io } from '../command.ts'
 import { Failure } from '../failure.ts'
-import { chainArgs, feeArgs, findApp, keyArgs, openChain, parseApp, secretOf } from '../network.ts'
+import { appArgs, appOf, chainArgs, feeArgs, findApp, keyArgs, openChain, secretOf } from '../network.ts'
 import { createSender } from '../transaction.ts'
 
 export const activateDeposits = (io: Io) =>
@@ -10,17 +10,17 @@ export const activateDeposits = (io: Io) =>
     name: 'activate',
     description: 'Let deposits count that came while an epoch was being settled. Anyone may',
     args: {
-      app: { type: 'string', description: 'App: coordinate or id', valueHint: 'app', required: true },
+      ...appArgs,
       ...chainArgs,
       'key-file': keyArgs['key-file'],
       keys: keyArgs.keys,
       ...feeArgs,
     },
     async run(args) {
-      parseApp(args.app)
+      const id = appOf(args, io)
       const secret = secretOf(args, io, 'stacks')
       const chain = await openChain(args, io)
-      const app = await findApp(chain, args.app)
+      const app = await findApp(chain, id)
       const newest = app.rules.at(-1)!.version
       const waiting = [...app.parked].filter(([, deposit]) => deposit.version === newest)
       const answer = await chain.client.callReadOnly(chain.contracts.pool, 'is-quiet', [

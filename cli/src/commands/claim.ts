@@ -1,24 +1,22 @@
 import { claim, formatStx } from '@understudy/chain/calls'
 import { type ChainSettlement, isPayable } from '@understudy/chain/state'
-import { verifyBundle } from '@understudy/chain/verify'
-import { writeBundle } from '@understudy/protocol/epochBundle'
-import { loadVerify } from '@understudy/relays/verify'
 import { parseWhole } from '../amount.ts'
 import { command, type Io } from '../command.ts'
-import { collect, refusal } from '../epoch.ts'
 import { Failure, UsageFailure } from '../failure.ts'
 import { claimable, leavesFromApi } from '../leaves.ts'
 import {
+  appArgs,
+  appOf,
   chainArgs,
   feeArgs,
   findApp,
   keyArgs,
   openChain,
   openTheirRelays,
-  parseApp,
   relayArgs,
   secretOf,
 } from '../network.ts'
+import { verified } from '../rewards.ts'
 import { createSender } from '../transaction.ts'
 
 export const claimPayouts = (io: Io) =>
@@ -26,7 +24,7 @@ export const claimPayouts = (io: Io) =>
     name: 'claim',
     description: 'Have the pool pay what settled epochs owe. Anyone may; the recipients alone are paid',
     args: {
-      app: { type: 'string', description: 'App: coordinate or id', valueHint: 'app', required: true },
+      ...appArgs,
       epoch: { type: 'string', description: 'One epoch (default: every payable one)', valueHint: 'n' },
       recipient: {
         type: 'string',
@@ -45,13 +43,13 @@ export const claimPayouts = (io: Io) =>
       ...feeArgs,
     },
     async run(args) {
-      parseApp(args.app)
+      const id = appOf(args, io)
       const wanted = args.epoch === undefined ? undefined : parseWhole('epoch', args.epoch)
       const api = args.api || io.env.API_URL
       if (api && !URL.canParse(api)) throw new UsageFailure(`--api: ${api} is not a URL`)
       const secret = secretOf(args, io, 'stacks')
       const chain = await openChain(args, io)
-      const app = await findApp(chain, args.app)
+      const app = await findApp(chain, id)
       const settled = [...app.settlements.values()].filter((s) => wanted === undefined || s.epoch === wanted)
       if (wanted !== undefined && settled.length === 0) {
         throw new Failure('not-settled', `epoch ${wanted} is not settled`)
@@ -69,10 +67,7 @@ export const claimPayouts = (io: Io) =>
       const computed = async ({ epoch }: ChainSettlement) => {
         const relays = await openTheirRelays(args, io)
         try {
-          const bundle = new TextEncoder().encode(writeBundle(await collect(chain, relays, app.id, epoch)))
-          const verdict = verifyBundle(bundle, { app: app.id, epoch }, await loadVerify())
-          if (verdict.ok !== 'match') throw refusal(verdict, epoch)
-          return verdict.outcome.leaves
+          return (await verified(chain, relays, app.id, epoch)).outcome.leaves
         } finally {
           relays.close()
         }

@@ -2,7 +2,7 @@ import { formatStx, fund } from '@understudy/chain/calls'
 import { parseAmount, parseWhole } from '../amount.ts'
 import { command, type Io } from '../command.ts'
 import { Failure, UsageFailure } from '../failure.ts'
-import { chainArgs, feeArgs, findApp, keyArgs, openChain, parseApp, secretOf } from '../network.ts'
+import { appArgs, appOf, chainArgs, feeArgs, findApp, keyArgs, openChain, secretOf } from '../network.ts'
 import { createSender } from '../transaction.ts'
 
 export const fundPool = (io: Io) =>
@@ -10,7 +10,7 @@ export const fundPool = (io: Io) =>
     name: 'fund',
     description: 'Put money into the pool that an app’s mirrors are paid out of',
     args: {
-      app: { type: 'string', description: 'App: coordinate or id', valueHint: 'app', required: true },
+      ...appArgs,
       amount: {
         type: 'string',
         description: 'What to deposit, for instance 250stx',
@@ -28,7 +28,7 @@ export const fundPool = (io: Io) =>
       ...feeArgs,
     },
     async run(args) {
-      parseApp(args.app)
+      const id = appOf(args, io)
       const amount = parseAmount('amount', args.amount)
       if (amount === 0n) throw new UsageFailure('--amount: nothing is no deposit')
       const wanted =
@@ -37,7 +37,7 @@ export const fundPool = (io: Io) =>
           : parseWhole('rules-version', args['rules-version'], 1)
       const secret = secretOf(args, io, 'stacks')
       const chain = await openChain(args, io)
-      const app = await findApp(chain, args.app)
+      const app = await findApp(chain, id)
       const rules = app.rules.at(-1)!
       if (wanted !== undefined && wanted !== rules.version) {
         throw new Failure(

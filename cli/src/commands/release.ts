@@ -16,12 +16,13 @@ import { command, type Io } from '../command.ts'
 import { Failure, UsageFailure } from '../failure.ts'
 import { newestRelease } from '../history.ts'
 import {
+  appArgs,
+  appOf,
   chainArgs,
   findApp,
   keyArgs,
   openChain,
   openTheirRelays,
-  parseApp,
   relayArgs,
   secretOf,
 } from '../network.ts'
@@ -33,7 +34,7 @@ export const release = (io: Io) =>
     name: 'release',
     description: 'Sign a commit as the newest release of an app and publish it',
     args: {
-      app: { type: 'string', description: 'App: coordinate or id', valueHint: 'app', required: true },
+      ...appArgs,
       repo: { type: 'string', description: 'Git checkout (default: here)', valueHint: 'folder' },
       commit: { type: 'string', description: 'Commit (default: HEAD)', valueHint: 'revision' },
       entry: {
@@ -58,7 +59,7 @@ export const release = (io: Io) =>
       'nostr-key-file': keyArgs['nostr-key-file'],
     },
     async run(args) {
-      parseApp(args.app)
+      const id = appOf(args, io)
       const signer = signerOf(secretOf(args, io, 'nostr'))
       const repo = resolve(io.cwd, args.repo || '.')
       const recipe = recipeOf(args.build, args.output)
@@ -70,7 +71,7 @@ export const release = (io: Io) =>
       const entry = entryOf(files, args.entry)
 
       const chain = await openChain(args, io)
-      const app = await findApp(chain, args.app)
+      const app = await findApp(chain, id)
       const rules = rulesAt(app, Math.max(0, epochAt(app.schedule, chain.info.burnHeight)))!
       if (rules.releaseKey !== signer.pubkey) {
         throw new Failure(

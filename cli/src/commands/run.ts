@@ -10,11 +10,20 @@ const programs = {
 
 export type ProgramName = keyof typeof programs
 
+const stateOnly = {
+  'state-only': {
+    type: 'boolean',
+    description: "Keep the app's events alone: listen nowhere, dial its nodes (for a machine behind NAT)",
+  },
+} as const
+
 export const run = (name: ProgramName): CommandDef =>
   defineCommand({
     meta: { name, description: `${programs[name]}; it is configured by the environment` },
-    async run({ rawArgs }) {
-      refuseUnknown(rawArgs, {})
-      await import(`@understudy/${name}/main`)
+    args: name === 'node' ? stateOnly : {},
+    async run({ rawArgs, args }) {
+      refuseUnknown(rawArgs, name === 'node' ? stateOnly : {})
+      const program = (args as { 'state-only'?: boolean })['state-only'] ? 'state/main' : 'main'
+      await import(`@understudy/${name}/${program}`)
     },
   })

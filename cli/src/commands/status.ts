@@ -3,22 +3,28 @@ import { bondAt, isPayable, rulesAt } from '@understudy/chain/state'
 import { epochAt, epochEnd, epochStart } from '@understudy/protocol/epoch'
 import { kinds } from '@understudy/protocol/kinds'
 import { parseMirror } from '@understudy/protocol/mirror'
+import { parseWhole } from '../amount.ts'
 import { command, type Io } from '../command.ts'
 import { newestRelease } from '../history.ts'
-import { chainArgs, findApp, openChain, openTheirRelays, relayArgs } from '../network.ts'
+import { appOf, chainArgs, findApp, openChain, openTheirRelays, relayArgs } from '../network.ts'
+import { rewardsOf } from '../rewards.ts'
+import { rewardLines } from './mirror/rewards.ts'
 
 export const status = (io: Io) =>
   command(io, {
     name: 'status',
     description: 'What the chain and the relays say of an app',
     args: {
-      app: { type: 'positional', description: 'App: coordinate or id', required: true },
+      app: { type: 'positional', description: 'App: coordinate or id (APP)', required: false },
+      epochs: { type: 'string', description: 'How many ended epochs to explain (default 3)', valueHint: 'n' },
       ...chainArgs,
       ...relayArgs,
     },
     async run(args) {
+      const id = appOf(args, io)
+      const count = args.epochs === undefined ? 3 : parseWhole('epochs', args.epochs, 0, 100)
       const chain = await openChain(args, io)
-      const app = await findApp(chain, args.app)
+      const app = await findApp(chain, id)
       const relays = await openTheirRelays(args, io)
       const { burnHeight } = chain.info
       const epoch = epochAt(app.schedule, burnHeight)
@@ -57,6 +63,7 @@ export const status = (io: Io) =>
           payable: isPayable(settlement, chain.info),
           txid: settlement.txid,
         }))
+        const rewards = await rewardsOf(chain, relays, app, count)
         const { pool } = app
         const when =
           epoch < 0
@@ -76,11 +83,7 @@ export const status = (io: Io) =>
                 `mirror ${m.mirror}     ${m.name ?? 'not announced'}  ${m.endpoint}  bond ${formatStx(m.bond)}` +
                 `${m.counts ? '' : ', not counting yet'}${m.bound ? '' : ', not bound'}`,
             ),
-            ...settlements.map(
-              (s) =>
-                `epoch ${s.epoch}      ${formatStx(s.allocated)} allocated, ${formatStx(s.paid)} paid` +
-                `${s.payable ? '' : ', not payable yet'}  ${s.txid}`,
-            ),
+            ...rewardLines(rewards),
           ],
           data: {
             app: app.id,
@@ -95,6 +98,7 @@ export const status = (io: Io) =>
             pool: { deposited: pool.deposited, free: pool.free, owed: pool.owed, paid: pool.paid },
             mirrors,
             settlements,
+            epochs: rewards,
           },
         }
       } finally {

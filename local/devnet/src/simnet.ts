@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import {
   type ClarityValue,
   deserializeCV,
@@ -100,12 +101,26 @@ interface RawOutcome {
 /** What the SDK throws for a key without an entry. */
 const MISSING = 'value not found'
 
+/** The sBTC contract's address on testnet, whose chain id this chain has: what is deployed there calls it. */
+const SBTC = 'ST1F7QA2MDF17S807EPA36TSS8AMEFY4KA9TVGWXT'
+/** Satoshis of every funded account at genesis. */
+const SBTC_BALANCE = 100n * 100_000_000n
+
+/** The stand-in for sBTC, which mints while it is deployed. */
+const sbtcSource = () =>
+  [
+    readFileSync(new URL('../contracts/sbtc-token.clar', import.meta.url), 'utf8'),
+    ...ACCOUNTS.filter(({ balance }) => balance > 0n).map(
+      ({ address }) => `(ft-mint? sbtc-token u${SBTC_BALANCE} '${address})`,
+    ),
+  ].join('\n')
+
 /** Re-executing more than this (ms) after a rollback would be slower than a checkpoint more often. */
 const CHECKPOINT_AFTER = 250
 const MAX_STEPS = 10_000
 
 /**
- * Opens a chain at its genesis: epoch 4.0 (Clarity 6), boot contracts only, `ACCOUNTS` funded.
+ * Opens a chain at its genesis: epoch 4.0 (Clarity 6), the boot contracts and a stand-in for sBTC, `ACCOUNTS` funded.
  *
  * @param genesisTime ms since 1970; simnet's clock starts there
  * @param print receives what contracts print
@@ -118,6 +133,7 @@ export async function openSimnet(genesisTime: number, print: (line: string) => v
   for (const { address, balance } of ACCOUNTS) {
     if (balance > 0n) call((sdk) => sdk.mintSTX(address, balance))
   }
+  call((sdk) => sdk.deployContract('sbtc-token', sbtcSource(), null, SBTC))
 
   let checkpoint: Checkpoint = machine.save()
   /** What happened since the checkpoint. A panic left no operation behind, but the fee that it cost. */

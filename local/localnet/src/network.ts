@@ -264,7 +264,12 @@ async function build(options: NetworkOptions, ground: Ground): Promise<Network> 
     state = { ...state, ...change }
     saveState(dataDir, state)
   }
-  const entry = state.entry ?? (await createMaster(dataDir, config, repo)).entry
+  // What lets anybody fork the demo and run one more mirror of it: docs/operating.md.
+  const deployable = async (folder: string) => {
+    const args = ['init', '--repo', folder, '--app', coordinate, '--api', urls.api]
+    await cli.run(z.unknown(), args)
+  }
+  const entry = state.entry ?? (await createMaster(dataDir, config, repo, deployable)).entry
   remember({ entry })
   // A block is a second, and a machine that came this far slowly takes long to bond the mirrors, too.
   const late = Math.max(0, Math.ceil(1.5 * ((performance.now() - startedAt) / 1_000 - 10)))
@@ -284,6 +289,8 @@ async function build(options: NetworkOptions, ground: Ground): Promise<Network> 
     text: `${coordinate} ${registration.registered ? 'is' : 'was'} registered; epoch 0 begins at burn block ${registration.start}`,
     data: { app, coordinate, start: registration.start },
   })
+
+  writeFileSync(folder('operator.env'), rehearsal(dataDir, port))
 
   // Two releases. Every fork is made at the first; all but the stale one are synced to the second.
   const release = async () => {
@@ -419,6 +426,25 @@ async function build(options: NetworkOptions, ground: Ground): Promise<Network> 
   }
 }
 
+/** What one more operator's shell needs to know of this network: docs/operating.md. */
+function rehearsal(dataDir: string, port: (name: string) => number): string {
+  const { address } = mirrorPlans.at(-1)!
+  const variables = {
+    MASTER: join(dataDir, 'forge', 'master.git'),
+    FORK: join(dataDir, 'forge', 'my-mirror.git'),
+    STACKS_API_URL: `http://${loopback}:${port('devnet')}`,
+    REPOSITORY_URL: `http://${forgeHost}:${port('forge')}/my-mirror.git`,
+    PUBLIC_URL: `http://${address}:${port('operator')}`,
+    HOST: address,
+    PORT: String(port('operator')),
+    PLACES_FILE: join(dataDir, 'places.json'),
+    UNDERSTUDY_KEYS: join(dataDir, 'keys', 'my-mirror'),
+  }
+  return Object.entries(variables)
+    .map(([name, value]) => `export ${name}='${value.replaceAll("'", "'\\''")}'\n`)
+    .join('')
+}
+
 /** A deposit on the first start. */
 async function fundOnce(
   cli: Cli,
@@ -460,6 +486,7 @@ async function ports(options: NetworkOptions, dataDir: string): Promise<(name: s
         : []),
     ]),
     ...attesterPlans.map((plan, at) => ({ name: plan.name, address: loopback, preferred: usual(4131 + at) })),
+    { name: 'operator', address: mirrorPlans.at(-1)!.address, preferred: usual(4140) },
   ]
   const { ports: chosen, moves } = await choosePorts(dataDir, wishes)
   for (const { name, from, to } of moves) options.onNotice?.(`port ${from} is busy: ${name} moved to ${to}`)

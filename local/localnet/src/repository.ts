@@ -25,11 +25,15 @@ export const repositoriesIn = (dataDir: string) => ({
   forge: join(dataDir, 'forge'),
 })
 
-/** Makes the master repository, out of the demo app or of a clone of `repo`. One commit, or as many as `repo` has. */
+/**
+ * Makes the master repository, out of the demo app or of a clone of `repo`. One commit, or as many as `repo` has. `prepare` may add to the
+ * demo app before it is committed.
+ */
 export async function createMaster(
   dataDir: string,
   config: AppConfig,
   repo: string | undefined,
+  prepare: (checkout: string) => Promise<void> = async () => {},
 ): Promise<Repositories> {
   const { checkout, forge } = repositoriesIn(dataDir)
   const master = join(forge, 'master.git')
@@ -49,6 +53,7 @@ export async function createMaster(
     await git(forge, 'clone', '--quiet', master, checkout)
     await git(checkout, 'symbolic-ref', 'HEAD', 'refs/heads/main')
     await cp(join(projectRoot, 'local/localnet/demo'), checkout, { recursive: true })
+    await prepare(checkout)
     await carry(checkout, config)
     await commit(checkout, 'Open the house')
   }

@@ -6,6 +6,8 @@ import type { Store } from './store.ts'
 
 /** NIP-86: relay management by JSON-RPC. */
 export const adminType = 'application/nostr+json+rpc'
+export const isAdminCall = (contentType: string | undefined): boolean =>
+  contentType?.split(';', 1)[0]?.trim() === adminType
 /** Bytes of a call. */
 export const maxAdminBytes = 16_384
 

@@ -51,7 +51,9 @@ export function httpAuthObjection(
 ): string | undefined {
   if (event.kind !== httpAuthKind) return `an authorisation has kind ${httpAuthKind}`
   if (Math.abs(event.created_at - now) > httpAuthSkew) return 'created_at is more than a minute off'
-  if (tagValues(event, 'u').join() !== url) return 'u: another URL'
+  // With or without the last slash: clients write `https://host`, and ask for `/`.
+  const [named, ...others] = tagValues(event, 'u')
+  if (others.length > 0 || URL.parse(named ?? '')?.href !== URL.parse(url)?.href) return 'u: another URL'
   if (tag(event, 'method')?.toUpperCase() !== method) return 'method: another method'
   if (tag(event, 'payload') !== payload) return 'payload: not the sha256 of the body'
   return undefined

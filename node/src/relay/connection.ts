@@ -155,7 +155,10 @@ export function serve(ws: WebSocket, socket: Duplex, parts: ConnectionParts): Co
     const event = parseEvent(input)
     if (!event.ok) return strike(event.reason)
     const { id, pubkey } = event.value
-    const say = (ok: boolean, message: string) => send(JSON.stringify(['OK', id, ok, message]))
+    const say = (ok: boolean, message: string) => {
+      if (!ok) parts.onRefused(message)
+      send(JSON.stringify(['OK', id, ok, message]))
+    }
     if (challenge === undefined) return say(false, 'invalid: no challenge was sent')
     if (!events.take()) return say(false, 'rate-limited: too many events')
     if (!names.has(pubkey) && names.size >= limits.names) return say(false, 'restricted: too many keys')

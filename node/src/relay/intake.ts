@@ -30,8 +30,8 @@ export interface Intake {
    * it is our own program that speaks.
    */
   accept(input: unknown, sender?: Sender): Promise<Outcome>
-  /** Writes what waits, and takes no more. */
-  close(): void
+  /** Takes no more; resolves once what waits is written. */
+  close(): Promise<void>
 }
 
 /** May be a thread's answer. `json`: the event as JSON; `lane`: who handed it in, for fairness. */
@@ -87,35 +87,50 @@ export function createIntake(parts: IntakeParts): Intake {
   const queue: Waiting[] = []
   const program = createSender()
   let scheduled = false
+  let writing = false
+  /** Who waits until nothing is left to write. */
+  const idle: (() => void)[] = []
   /** Events whose signature is not known yet. */
   let checking = 0
   let closed = false
 
   /** What comes in one turn of the event loop shares one fsync; while more is being checked, what comes in a few turns. */
   function schedule(): void {
-    if (scheduled) return
+    if (scheduled || writing) return
     scheduled = true
     const later = () => {
       scheduled = false
-      flush()
+      void flush()
     }
     if (checking > 0) setTimeout(later, gatherMs)
     else setImmediate(later)
   }
 
-  function flush(): void {
-    const batch = queue.splice(0, limits.batch)
-    if (batch.length === 0) return
-    const kept = batch.filter(({ event }) => retentionOf(event.kind) !== 'ephemeral')
-    let insertions: Insertion[]
-    try {
-      insertions = kept.length > 0 ? store.insert(kept) : []
-    } catch (error) {
-      parts.onFailure(error)
-      for (const { event, resolve } of batch)
-        resolve({ id: event.id, ok: false, message: 'error: the event could not be stored' })
-      return
+  /** One transaction after the other: what comes while one is on its way to the disk shares the next. */
+  async function flush(): Promise<void> {
+    if (writing) return
+    writing = true
+    while (queue.length > 0) {
+      const batch = queue.splice(0, limits.batch)
+      const kept = batch.filter(({ event }) => retentionOf(event.kind) !== 'ephemeral')
+      let insertions: Insertion[]
+      try {
+        const inserted = kept.length > 0 ? store.insert(kept) : []
+        insertions = Array.isArray(inserted) ? inserted : await inserted
+      } catch (error) {
+        parts.onFailure(error)
+        for (const { event, resolve } of batch)
+          resolve({ id: event.id, ok: false, message: 'error: the event could not be stored' })
+        continue
+      }
+      // In the turn in which the store's head moved: a question between the two would miss an event, or hear it twice.
+      settle(batch, kept, insertions)
     }
+    writing = false
+    for (const resolve of idle.splice(0)) resolve()
+  }
+
+  function settle(batch: readonly Waiting[], kept: readonly Waiting[], insertions: readonly Insertion[]) {
     let next = 0
     for (const waiting of batch) {
       const { event, json, resolve } = waiting
@@ -127,7 +142,6 @@ export function createIntake(parts: IntakeParts): Intake {
       })
       if (insertion === 'stored') parts.onEvent(event, json)
     }
-    if (queue.length > 0) schedule()
   }
 
   /** Moves on what a sender sent, in order, as far as the signatures are known. */
@@ -143,7 +157,7 @@ export function createIntake(parts: IntakeParts): Intake {
       else queue.push(entry)
     }
     waiting.splice(0, known)
-    if (queue.length >= limits.batch) flush()
+    if (queue.length >= limits.batch) void flush()
     else if (queue.length > 0) schedule()
   }
 
@@ -179,25 +193,26 @@ export function createIntake(parts: IntakeParts): Intake {
       return new Promise((resolve) => {
         const entry: Waiting = { event: value, json, genuine: undefined, resolve }
         waiting.push(entry)
-        const settle = (genuine: boolean) => {
+        const judge = (genuine: boolean) => {
           entry.genuine = genuine
           enqueue(waiting)
         }
         const verified = verify(value, json, waiting)
-        if (typeof verified === 'boolean') settle(verified)
+        if (typeof verified === 'boolean') judge(verified)
         else {
           checking++
-          const settleLater = (genuine: boolean) => {
+          const judgeLater = (genuine: boolean) => {
             checking--
-            settle(genuine)
+            judge(genuine)
           }
-          verified.then(settleLater, () => settleLater(false))
+          verified.then(judgeLater, () => judgeLater(false))
         }
       })
     },
-    close() {
+    async close() {
       closed = true
-      while (queue.length > 0) flush()
+      void flush()
+      if (writing) await new Promise<void>((resolve) => idle.push(resolve))
     },
   }
 }

@@ -1,3 +1,5 @@
+import { z } from 'zod'
+
 /** What one connection, and all of them together, may ask of the relay. */
 export interface Limits {
   readonly connections: number
@@ -40,13 +42,13 @@ export const defaultLimits: Limits = {
   limit: 5_000,
   eventsPerSecond: 200,
   eventBurst: 4_000,
-  allEventsPerSecond: 1_000,
+  allEventsPerSecond: 5_000,
   allEventBurst: 20_000,
   invalidCost: 20,
   requestsPerSecond: 20,
   requestBurst: 400,
   inFlight: 512,
-  batch: 64,
+  batch: 128,
   buffered: 4 * 1024 * 1024,
   strikes: 20,
   pingMs: 30_000,
@@ -56,4 +58,29 @@ export const defaultLimits: Limits = {
   sessionsPerConnection: 2,
   sessionMs: 60_000,
   futureSeconds: 15 * 60,
+}
+
+const perSecond = z.coerce.number().int().min(1).max(1_000_000)
+
+/** The limits that an operator may want otherwise. What a sibling is asked for (NIP-77) counts for neither. */
+export const limitsEnv = {
+  EVENTS_PER_SECOND: perSecond
+    .default(defaultLimits.eventsPerSecond)
+    .describe('Events per second that one connection may send; 20 seconds of them at once'),
+  ALL_EVENTS_PER_SECOND: perSecond
+    .default(defaultLimits.allEventsPerSecond)
+    .describe('Events per second that all connections together may send; 4 seconds of them at once'),
+}
+
+export function limitsOf(config: {
+  readonly EVENTS_PER_SECOND: number
+  readonly ALL_EVENTS_PER_SECOND: number
+}): Partial<Limits> {
+  const { EVENTS_PER_SECOND: one, ALL_EVENTS_PER_SECOND: all } = config
+  return {
+    eventsPerSecond: one,
+    eventBurst: 20 * one,
+    allEventsPerSecond: all,
+    allEventBurst: 4 * all,
+  }
 }

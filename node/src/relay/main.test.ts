@@ -4,7 +4,6 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
-import type { NostrEvent } from '@understudy/protocol/event'
 import { afterEach, expect, test } from 'vitest'
 import { author, connect } from './fixture.ts'
 
@@ -46,37 +45,6 @@ async function ready(child: ChildProcess): Promise<string> {
   }
   throw new Error('ended before it was ready')
 }
-
-test('kill -9 during ingest loses no acknowledged event', async () => {
-  const DATA_DIR = folder()
-  const events = Array.from({ length: 600 }, (_, i) =>
-    alice.sign({ created_at: 1_700_000_000 + i, tags: [['d', 'x']] }),
-  )
-  const acknowledged = new Set<string>()
-  let next = 0
-  // Killed three times, each time in full flow.
-  for (let round = 1; round <= 3; round++) {
-    const { child, exited, url } = await run({ DATA_DIR })
-    const client = await connect(await url())
-    client.ws.on('message', (data) => {
-      const [type, id, ok] = JSON.parse(data.toString()) as [string, string, boolean]
-      if (type === 'OK' && ok) acknowledged.add(id)
-      if (acknowledged.size >= round * 100) child.kill('SIGKILL')
-    })
-    for (; next < round * 200; next++) client.send('EVENT', events[next])
-    await exited
-  }
-  expect(acknowledged.size).toBeGreaterThanOrEqual(300)
-  expect(acknowledged.size).toBeLessThan(600)
-
-  const { url } = await run({ DATA_DIR })
-  const client = await connect(await url())
-  cleanups.push(client.close)
-  client.send('REQ', 'q', { '#d': ['x'], kinds: [4617] })
-  await client.next('EOSE')
-  const stored = new Set(client.frames.map((frame) => (frame[2] as NostrEvent).id))
-  expect([...acknowledged].filter((id) => !stored.has(id))).toEqual([])
-})
 
 test('SIGTERM acknowledges what was taken, and exits 0', async () => {
   const { child, exited, url } = await run({ DATA_DIR: folder() })

@@ -8,20 +8,19 @@ import { createLog } from '@understudy/host/log'
 import { createMetrics } from '@understudy/host/metrics'
 import { onShutdown } from '@understudy/host/shutdown'
 import { z } from 'zod'
+import { pubkeys } from '../config.ts'
 import { createAccess } from './access.ts'
-import { adminType, createAdmin, maxAdminBytes } from './admin.ts'
+import { adminType, createAdmin, isAdminCall, maxAdminBytes } from './admin.ts'
 import { informationType } from './information.ts'
+import { limitsEnv, limitsOf } from './limits.ts'
 import { createRelay } from './relay.ts'
 import { understudyScope } from './scope.ts'
 import { createSiblings } from './siblings.ts'
-import { openStore } from './store.ts'
 import { startVerification } from './verification.ts'
+import { startStore } from './writing.ts'
 
 /** A relay on its own: config → store → relay → HTTP. */
 const { DATA_DIR, PORT, HOST, PLACES_FILE, LOG_LEVEL } = commonEnv
-const pubkeys = list
-  .pipe(z.array(z.string().regex(/^[0-9a-f]{64}$/, 'expected public keys as hex')))
-  .optional()
 const relayEnv = z.object({
   DATA_DIR,
   PORT,
@@ -45,6 +44,7 @@ const relayEnv = z.object({
     .max(64)
     .default(availableParallelism())
     .describe('Threads that check signatures; default one per processor'),
+  ...limitsEnv,
   ADMINS: pubkeys.describe('Public keys that may administer the relay (NIP-86), comma-separated'),
 })
 const config = readConfig(relayEnv, process.env)
@@ -52,7 +52,7 @@ const log = createLog('relay', config.LOG_LEVEL)
 const metrics = createMetrics('relay')
 
 mkdirSync(config.DATA_DIR, { recursive: true })
-const store = openStore(join(config.DATA_DIR, 'relay.sqlite'))
+const store = startStore(join(config.DATA_DIR, 'relay.sqlite'))
 const verification = startVerification(config.VERIFY_THREADS)
 const { verify } = verification
 const setOf = (keys: readonly string[] | undefined) => keys && new Set(keys)
@@ -68,6 +68,7 @@ const relay = createRelay({
   now,
   log,
   metrics,
+  limits: limitsOf(config),
   nips: admins ? [86, 98] : [],
   ...(config.PUBLIC_RELAY_URL && { url: config.PUBLIC_RELAY_URL }),
 })
@@ -101,7 +102,7 @@ const server = createServer(async (req, res) => {
   if (req.method === 'OPTIONS') {
     res.setHeader('access-control-allow-headers', '*')
     answer(204, 'text/plain', '')
-  } else if (admin && req.method === 'POST' && req.headers['content-type'] === adminType) {
+  } else if (admin && req.method === 'POST' && isAdminCall(req.headers['content-type'])) {
     const body = await bodyOf(req, maxAdminBytes).catch(() => undefined)
     if (!body) return answer(413, adminType, JSON.stringify({ error: 'too large' }))
     const base = config.PUBLIC_RELAY_URL?.replace(/^ws/, 'http') ?? `http://${req.headers.host}/`

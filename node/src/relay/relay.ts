@@ -60,6 +60,9 @@ export interface Relay {
   close(): Promise<void>
 }
 
+/** Reasons that the metrics tell apart. */
+const maxReasons = 200
+
 /** A Nostr relay: NIP-01, 09, 11, 40, 42, 70, and 77 when its store is a file. */
 export function createRelay(parts: RelayParts): Relay {
   const { store, verify, admit, now, log, metrics } = parts
@@ -111,9 +114,10 @@ export function createRelay(parts: RelayParts): Relay {
   pings.unref()
   sweeps.unref()
 
-  function sweep(): void {
+  async function sweep(): Promise<void> {
     try {
-      if (store.sweep(Math.floor(now() / 1000), 200) === 200) setImmediate(sweep)
+      while ((await store.sweep(Math.floor(now() / 1000), 200)) === 200)
+        await new Promise((resolve) => setImmediate(resolve))
     } catch (error) {
       log.error({ err: error }, 'expired events could not be deleted')
     }
@@ -124,8 +128,14 @@ export function createRelay(parts: RelayParts): Relay {
     if (!ok) onRefused(message)
   }
 
-  /** Reasons are our own words; numbers in them would make too many. */
-  const labelOf = (reason: string) => reason.replace(/\d+/g, 'N').slice(0, 80)
+  const labels = new Set<string>()
+  /** Reasons are our own words; numbers in them, and what a peer made us quote, would make too many. */
+  function labelOf(reason: string): string {
+    const label = reason.replace(/\d+/g, 'N').slice(0, 80)
+    if (labels.size >= maxReasons && !labels.has(label)) return 'other'
+    labels.add(label)
+    return label
+  }
 
   function onRefused(reason: string): void {
     refusals?.inc({ reason: labelOf(reason) })
@@ -145,7 +155,10 @@ export function createRelay(parts: RelayParts): Relay {
   }
 
   function handleUpgrade(req: IncomingMessage, socket: Duplex, head: Buffer) {
-    if (connections.size >= limits.connections) return refuseUpgrade(socket, 503)
+    if (connections.size >= limits.connections) {
+      onRefused('upgrade: too many connections')
+      return refuseUpgrade(socket, 503)
+    }
     server.handleUpgrade(req, socket, head, (ws) => {
       const hosts = req.headers.host ? [req.headers.host, ...ownHosts] : ownHosts
       const shared = {
@@ -175,7 +188,10 @@ export function createRelay(parts: RelayParts): Relay {
     attach(http, path = '/') {
       http.on('upgrade', (req: IncomingMessage, socket: Duplex, head: Buffer) => {
         if (req.url?.split('?', 1)[0] === path) handleUpgrade(req, socket, head)
-        else refuseUpgrade(socket, 404)
+        else {
+          onRefused('upgrade: no such path')
+          refuseUpgrade(socket, 404)
+        }
       })
     },
     async publish(event) {
@@ -206,7 +222,7 @@ export function createRelay(parts: RelayParts): Relay {
     async close() {
       clearInterval(pings)
       clearInterval(sweeps)
-      intake.close()
+      await intake.close()
       // Their OKs leave before the connections are closed.
       await new Promise((resolve) => setImmediate(resolve))
       for (const connection of connections) connection.close(1001, 'going away')

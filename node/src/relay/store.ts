@@ -16,12 +16,18 @@ export interface Search {
   readonly limit: number
 }
 
-/** Signed events in SQLite. Everything is synchronous; what `insert` returned is on disk. */
+/** An event, and the same as JSON. */
+export interface Entry {
+  readonly event: NostrEvent
+  readonly json: string
+}
+
+/** Signed events in SQLite. What `insert` answered is on disk, and in what is found from then on. */
 export interface Store {
   /** Where it is; `:memory:` when nowhere. */
   readonly file: string
-  /** One transaction, fsynced; the result is in the order of the events. Throws when it cannot be written. */
-  insert(events: readonly { readonly event: NostrEvent; readonly json: string }[]): Insertion[]
+  /** One transaction, fsynced; the result is in the order of the events. Throws or rejects when it cannot be written. */
+  insert(events: readonly Entry[]): Insertion[] | Promise<Insertion[]>
   /** The numbers (`seq`) of events, newest first, then by lowest id. The filter's own limit is the caller's to apply. */
   find(filter: Filter, search: Search): number[]
   /** The events of these numbers as JSON, in that order; those deleted meanwhile are left out. */
@@ -31,11 +37,18 @@ export interface Store {
   head(): number
   count(): number
   /** Deletes up to `most` events that have expired; returns how many. */
-  sweep(now: number, most: number): number
+  sweep(now: number, most: number): number | Promise<number>
   /** Keys whose events are refused, with the operator's reason. */
   readonly bans: ReadonlyMap<string, string>
   ban(pubkey: string, reason: string): void
   unban(pubkey: string): void
+  close(): void | Promise<void>
+}
+
+/** A store that the calling thread reads and writes itself. */
+export interface OwnStore extends Store {
+  insert(events: readonly Entry[]): Insertion[]
+  sweep(now: number, most: number): number
   close(): void
 }
 
@@ -83,8 +96,10 @@ interface Row {
 }
 
 /** Opens (or creates) the store in this file; `:memory:` keeps nothing. */
-export function openStore(file: string): Store {
+export function openStore(file: string): OwnStore {
   const db = new Database(file)
+  // Another connection may be at the end of a transaction, or copy what it wrote from the log into the file.
+  db.pragma('busy_timeout = 10000')
   db.pragma('journal_mode = WAL')
   // In WAL mode only FULL syncs at every commit: an acknowledged event outlives power loss.
   db.pragma('synchronous = FULL')
@@ -229,13 +244,15 @@ export function openReader(file: string): { items(filter: Filter, search: Search
     /** When and which the events of a filter are. */
     items(filter: Filter, search: Search): ItemSet {
       const { sql, values } = selection(filter, search)
-      const rows = db.prepare(sql).all(...values) as Row[]
-      const ids = Buffer.alloc(rows.length * 32)
-      for (const [i, { id }] of rows.entries()) ids.write(id, i * 32, 'hex')
-      return createItemSet(
-        rows.map((row) => row.created_at),
-        ids,
-      )
+      let ids = Buffer.alloc(32 * 1_024)
+      const times: number[] = []
+      // Row by row: half a million rows at once would be hundreds of megabytes.
+      for (const { id, created_at } of db.prepare(sql).iterate(...values) as Iterable<Row>) {
+        if (times.length * 32 === ids.length) ids = Buffer.concat([ids, Buffer.alloc(ids.length)])
+        ids.write(id, times.length * 32, 'hex')
+        times.push(created_at)
+      }
+      return createItemSet(times, ids)
     },
     close() {
       db.close()

@@ -48,7 +48,10 @@ export function createDeclined(most = 50_000) {
 const page = 500
 const inFlight = 2_000
 /** Events sent that the sibling has not acknowledged. */
-const unacknowledged = 256
+const unacknowledged = 128
+/** Pause before an event that came too fast for the sibling is sent again, ms, and how often it is. */
+const patienceMs = 1_000
+const maxPatience = 10
 /** A window of time is halved this often at most when the sibling finds it too large. */
 const maxHalvings = 40
 
@@ -99,16 +102,19 @@ export async function syncWith(url: string, filter: Filter, parts: SyncParts): P
       fail('a frame that is not JSON')
     }
   })
-  const send = (...frame: Answer) => {
-    const text = JSON.stringify(frame)
+  const say = (text: string) => {
+    if (ws.readyState !== ws.OPEN) return
     tally.bytes += text.length
     ws.send(text)
   }
+  const send = (...frame: Answer) => say(JSON.stringify(frame))
 
   /** Asks for events by id; resolves when each that came was taken or refused. */
   async function fetch(ids: readonly string[]): Promise<void> {
     const id = `f${++serial}`
-    const wanted = new Set(ids)
+    // Some may have come meanwhile, from elsewhere.
+    const wanted = new Set(ids.filter((one) => !store.has(one)))
+    if (wanted.size === 0) return
     const taken: Promise<unknown>[] = []
     await orFail(
       new Promise<void>((resolve, reject) => {
@@ -127,10 +133,10 @@ export async function syncWith(url: string, filter: Filter, parts: SyncParts): P
             }),
           )
         })
-        send('REQ', id, { ids })
+        send('REQ', id, { ids: [...wanted] })
       }),
     ).finally(() => listeners.delete(id))
-    if (ws.readyState === ws.OPEN) send('CLOSE', id)
+    send('CLOSE', id)
     // It announced them and does not have them: deleted or replaced meanwhile.
     await orFail(Promise.all(taken))
   }
@@ -146,15 +152,20 @@ export async function syncWith(url: string, filter: Filter, parts: SyncParts): P
 
   const giveOne = (json: string) =>
     new Promise<void>((resolve) => {
-      const event = JSON.parse(json) as NostrEvent
-      listeners.set(event.id, ([type, , ok]) => {
+      const { id } = JSON.parse(json) as NostrEvent
+      const frame = `["EVENT",${json}]`
+      let patience = maxPatience
+      listeners.set(id, ([type, , ok, message]) => {
         if (type !== 'OK') return
-        listeners.delete(event.id)
+        const hurried = ok !== true && String(message).startsWith('rate-limited:')
+        if (hurried && patience-- > 0) return void setTimeout(say, patienceMs, frame)
+        listeners.delete(id)
         if (ok === true) tally.sent++
-        else declined.add(event.id)
+        // What came too fast is offered again at the next pass.
+        else if (!hurried) declined.add(id)
         resolve()
       })
-      send('EVENT', event)
+      say(frame)
     })
 
   /** Compares one window of time. Resolves to `too-large` when the sibling will not. */
@@ -180,7 +191,7 @@ export async function syncWith(url: string, filter: Filter, parts: SyncParts): P
       for (;;) {
         if (!step.ok)
           return step.reason.startsWith('blocked: too many events') ? 'too-large' : fallen(step.reason)
-        const need = step.need.filter((one) => !declined.has(one) && !store.has(one))
+        const need = step.need.filter((one) => !declined.has(one))
         const have = step.have.filter((one) => !declined.has(one))
         for (let i = 0; i < need.length; i += page)
           begin(fetch(need.slice(i, i + page)), Math.min(page, need.length - i))
@@ -206,7 +217,7 @@ export async function syncWith(url: string, filter: Filter, parts: SyncParts): P
     } finally {
       session.close()
       listeners.delete(id)
-      if (ws.readyState === ws.OPEN) send('NEG-CLOSE', id)
+      send('NEG-CLOSE', id)
     }
   }
 
@@ -253,7 +264,8 @@ function fallen(reason: string): never {
   throw new Error(reason)
 }
 
-const connectPlainly = (url: string): WebSocket =>
+/** Opens a WebSocket to whatever address. */
+export const connectPlainly = (url: string): WebSocket =>
   new WebSocket(url, {
     maxPayload: 4 * maxFrameBytes,
     perMessageDeflate: { threshold: 1024 },

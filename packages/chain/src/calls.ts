@@ -4,9 +4,9 @@ import { merkleProof, type PayoutLeaf, type ProofStep, payoutLeafHash } from '@u
 import type { Rules } from '@understudy/protocol/rules'
 import type { SettlementMessage } from '@understudy/protocol/settlement'
 import { structuredHash } from '@understudy/protocol/sip018'
-import type { ContractId, Contracts } from './contracts.ts'
+import { type Asset, type ContractId, type Contracts, sbtcOf, sbtcToken } from './contracts.ts'
 
-/** A contract call, ready for a wallet or for `signCall`. */
+/** A contract call, ready for a wallet or for `signCall`. Money is in the smallest unit of the app's asset: µSTX or satoshis. */
 export interface ContractCall {
   readonly contract: ContractId
   readonly functionName: string
@@ -30,8 +30,22 @@ function call(
   return { contract, functionName, functionArgs, postConditions, postConditionMode: 'deny' }
 }
 
-function sends(address: string, amount: bigint, condition: 'eq' | 'lte' = 'eq'): PostCondition {
-  return { type: 'stx-postcondition', address, condition, amount }
+/** What moves in an app's asset, where a call moves money. */
+interface Money {
+  /** The app's. Default STX. */
+  readonly asset?: Asset
+}
+
+function sends(
+  contracts: Contracts,
+  asset: Asset | undefined,
+  address: string,
+  amount: bigint,
+  condition: 'eq' | 'lte' | 'gte' = 'eq',
+): PostCondition {
+  if (asset !== 'sbtc') return { type: 'stx-postcondition', address, condition, amount }
+  const token = `${sbtcOf(contracts.pool)}::${sbtcToken}` as const
+  return { type: 'ft-postcondition', address, condition, amount, asset: token }
 }
 
 function termsTuple(terms: Terms): ClarityValue {
@@ -54,12 +68,12 @@ function termsTuple(terms: Terms): ClarityValue {
   })
 }
 
-/** Registers an app; its sender is its maintainer. `coordinate` is `30617:<pubkey>:<d>`. */
+/** Registers an app; its sender is its maintainer. `coordinate` is `30617:<pubkey>:<d>`; its asset is fixed for ever. */
 export function registerApp(
   contracts: Contracts,
-  app: { readonly coordinate: string; readonly schedule: Schedule; readonly terms: Terms },
+  app: { readonly coordinate: string; readonly schedule: Schedule; readonly terms: Terms } & Money,
 ): ContractCall {
-  const { schedule, terms } = app
+  const { schedule, terms, asset } = app
   return call(contracts.quorum, 'register-app', [
     Cl.bufferFromAscii(app.coordinate),
     Cl.tuple({
@@ -67,6 +81,7 @@ export function registerApp(
       length: Cl.uint(schedule.length),
       notice: Cl.uint(schedule.notice),
       cap: Cl.uint(schedule.cap),
+      sbtc: Cl.bool(asset === 'sbtc'),
     }),
     termsTuple(terms),
   ])
@@ -115,7 +130,7 @@ export function acceptMaintainer(contracts: Contracts, app: string): ContractCal
   return call(contracts.quorum, 'accept-maintainer', [hexBuffer(app)])
 }
 
-/** Registers a mirror of `sender`, who sends the bond (µSTX). */
+/** Registers a mirror of `sender`, who sends the bond. */
 export function registerMirror(
   contracts: Contracts,
   sender: string,
@@ -126,13 +141,13 @@ export function registerMirror(
     /** URL, up to 200 ASCII characters. */
     readonly endpoint: string
     readonly bond: bigint
-  },
+  } & Money,
 ): ContractCall {
   return call(
     contracts.registry,
     'register-mirror',
     [hexBuffer(mirror.app), hexBuffer(mirror.nodeKey), Cl.stringAscii(mirror.endpoint), Cl.uint(mirror.bond)],
-    [sends(sender, mirror.bond)],
+    [sends(contracts, mirror.asset, sender, mirror.bond)],
   )
 }
 
@@ -160,17 +175,17 @@ export function replaceNodeKey(
   ])
 }
 
-/** Adds `amount` µSTX of `sender`, the mirror's owner, to its bond. */
+/** Adds `amount` of `sender`, the mirror's owner, to its bond. */
 export function addBond(
   contracts: Contracts,
   sender: string,
-  mirror: { readonly app: string; readonly mirror: number; readonly amount: bigint },
+  mirror: { readonly app: string; readonly mirror: number; readonly amount: bigint } & Money,
 ): ContractCall {
   return call(
     contracts.registry,
     'add-bond',
     [hexBuffer(mirror.app), Cl.uint(mirror.mirror), Cl.uint(mirror.amount)],
-    [sends(sender, mirror.amount)],
+    [sends(contracts, mirror.asset, sender, mirror.amount)],
   )
 }
 
@@ -190,20 +205,20 @@ export function beginUnbond(
   return call(contracts.registry, 'begin-unbond', [hexBuffer(mirror.app), Cl.uint(mirror.mirror)])
 }
 
-/** Takes a bond (µSTX) back from the registry; the mirror's owner only. */
+/** Takes a bond back from the registry; the mirror's owner only. */
 export function withdraw(
   contracts: Contracts,
-  mirror: { readonly app: string; readonly mirror: number; readonly bond: bigint },
+  mirror: { readonly app: string; readonly mirror: number; readonly bond: bigint } & Money,
 ): ContractCall {
   return call(
     contracts.registry,
     'withdraw',
     [hexBuffer(mirror.app), Cl.uint(mirror.mirror)],
-    [sends(contracts.registry, mirror.bond)],
+    [sends(contracts, mirror.asset, contracts.registry, mirror.bond)],
   )
 }
 
-/** Deposits `amount` µSTX of `sender` under the rules that it names. */
+/** Deposits `amount` of `sender` under the rules that it names. */
 export function fund(
   contracts: Contracts,
   sender: string,
@@ -213,7 +228,7 @@ export function fund(
     readonly rulesVersion: number
     /** Fewer shares than this undo the deposit. */
     readonly minShares: bigint
-  },
+  } & Money,
 ): ContractCall {
   return call(
     contracts.pool,
@@ -224,7 +239,7 @@ export function fund(
       Cl.uint(deposit.rulesVersion),
       Cl.uint(deposit.minShares),
     ],
-    [sends(sender, deposit.amount)],
+    [sends(contracts, deposit.asset, sender, deposit.amount)],
   )
 }
 
@@ -236,12 +251,17 @@ export function activate(
   return call(contracts.pool, 'activate', [hexBuffer(deposit.app), Cl.principal(deposit.funder)])
 }
 
-/** Takes the sender's waiting deposit (µSTX) back. */
+/** Takes the sender's waiting deposit back. */
 export function takeBack(
   contracts: Contracts,
-  deposit: { readonly app: string; readonly amount: bigint },
+  deposit: { readonly app: string; readonly amount: bigint } & Money,
 ): ContractCall {
-  return call(contracts.pool, 'take-back', [hexBuffer(deposit.app)], [sends(contracts.pool, deposit.amount)])
+  return call(
+    contracts.pool,
+    'take-back',
+    [hexBuffer(deposit.app)],
+    [sends(contracts, deposit.asset, contracts.pool, deposit.amount)],
+  )
 }
 
 /** Asks to leave with so many shares two epochs later; 0 takes the wish back. */
@@ -252,17 +272,12 @@ export function requestExit(
   return call(contracts.pool, 'request-exit', [hexBuffer(exit.app), Cl.uint(exit.shares)])
 }
 
-/** Leaves as requested; undone where the shares bring less than `least` µSTX. */
+/** Leaves as requested; undone where the shares bring less than `least`. */
 export function exit(
   contracts: Contracts,
-  request: { readonly app: string; readonly least: bigint },
+  request: { readonly app: string; readonly least: bigint } & Money,
 ): ContractCall {
-  const atLeast: PostCondition = {
-    type: 'stx-postcondition',
-    address: contracts.pool,
-    condition: 'gte',
-    amount: request.least,
-  }
+  const atLeast = sends(contracts, request.asset, contracts.pool, request.least, 'gte')
   return call(contracts.pool, 'exit', [hexBuffer(request.app)], [atLeast])
 }
 
@@ -314,19 +329,19 @@ export function addSignatures(
 }
 
 /** Whom a report accuses: an attester key (33 bytes hex) that the rules row `version` lists in an epoch. */
-export interface Accused {
+export interface Accused extends Money {
   readonly app: string
   readonly epoch: number
   readonly version: number
   readonly key: string
 }
 
-/** What the reporter gets: a tenth of the bond (µSTX) that the pool then gives up. */
-function rewarded(contracts: Contracts, bond: bigint): PostCondition[] {
-  return [sends(contracts.pool, bond / 10n, 'lte')]
+/** What the reporter gets: a tenth of the bond that the pool then gives up. */
+function rewarded(contracts: Contracts, accused: Accused, bond: bigint): PostCondition[] {
+  return [sends(contracts, accused.asset, contracts.pool, bond / 10n, 'lte')]
 }
 
-/** Reports two commitments of one attester for one epoch; anyone may send it. `bond`: what is at stake, µSTX. */
+/** Reports two commitments of one attester for one epoch; anyone may send it. `bond`: what is at stake. */
 export function reportCommitments(
   contracts: Contracts,
   accused: Accused,
@@ -341,7 +356,7 @@ export function reportCommitments(
   )
   const { app, epoch, version, key } = accused
   const args = [hexBuffer(app), Cl.uint(epoch), Cl.uint(version), hexBuffer(key), ...said]
-  return call(contracts.pool, 'report-commitments', args, rewarded(contracts, bond))
+  return call(contracts.pool, 'report-commitments', args, rewarded(contracts, accused, bond))
 }
 
 /** An outcome that an attester signed. */
@@ -365,7 +380,7 @@ export function reportSettlements(
   const { app, epoch, version, key, round, inputs } = accused
   const whom = [hexBuffer(app), Cl.uint(epoch), Cl.uint(version), hexBuffer(key)]
   const args = [...whom, Cl.uint(round), hexBuffer(inputs), ...said]
-  return call(contracts.pool, 'report-settlements', args, rewarded(contracts, bond))
+  return call(contracts.pool, 'report-settlements', args, rewarded(contracts, accused, bond))
 }
 
 /** Voids a settlement that is not payable yet and that fewer than M keys still stand behind; anyone may send it. */
@@ -376,7 +391,7 @@ export function strike(
   return call(contracts.pool, 'strike', [hexBuffer(settlement.app), Cl.uint(settlement.epoch)])
 }
 
-/** Puts `amount` µSTX of `sender` behind an attester's key, which signed `attesterBondHash`. */
+/** Puts `amount` of `sender` behind an attester's key, which signed `attesterBondHash`. */
 export function bondAttester(
   contracts: Contracts,
   sender: string,
@@ -386,26 +401,26 @@ export function bondAttester(
     readonly amount: bigint
     /** RSV, hex. */
     readonly signature: string
-  },
+  } & Money,
 ): ContractCall {
   return call(
     contracts.pool,
     'bond-attester',
     [hexBuffer(bond.app), hexBuffer(bond.key), Cl.uint(bond.amount), hexBuffer(bond.signature)],
-    [sends(sender, bond.amount)],
+    [sends(contracts, bond.asset, sender, bond.amount)],
   )
 }
 
-/** Takes an attester's bond (µSTX) back; its owner only. */
+/** Takes an attester's bond back; its owner only. */
 export function withdrawAttester(
   contracts: Contracts,
-  bond: { readonly app: string; readonly key: string; readonly amount: bigint },
+  bond: { readonly app: string; readonly key: string; readonly amount: bigint } & Money,
 ): ContractCall {
   return call(
     contracts.pool,
     'withdraw-attester',
     [hexBuffer(bond.app), hexBuffer(bond.key)],
-    [sends(contracts.pool, bond.amount)],
+    [sends(contracts, bond.asset, contracts.pool, bond.amount)],
   )
 }
 
@@ -434,7 +449,7 @@ export function claim(
     readonly epoch: number
     readonly leaf: PayoutLeaf
     readonly proof: readonly ProofStep[]
-  },
+  } & Money,
 ): ContractCall {
   const { leaf } = payout
   return call(
@@ -442,7 +457,7 @@ export function claim(
     'claim',
     [hexBuffer(payout.app), Cl.uint(payout.epoch), leafTuple(leaf), Cl.list(payout.proof.map(stepTuple))],
     // At most: a claim that another sender was first with then fails for what it is, not for its condition.
-    [sends(contracts.pool, leaf.amount, 'lte')],
+    [sends(contracts, payout.asset, contracts.pool, leaf.amount, 'lte')],
   )
 }
 
@@ -461,7 +476,7 @@ export function claimRange(
     /** All leaves of the tree. */
     readonly leaves: readonly PayoutLeaf[]
     readonly start: number
-  },
+  } & Money,
 ): ContractCall {
   const { leaves, start } = payout
   const range = leaves.slice(start, start + rangeSize)
@@ -482,6 +497,8 @@ export function claimRange(
     ],
     [
       sends(
+        contracts,
+        payout.asset,
         contracts.pool,
         range.reduce((sum, leaf) => sum + leaf.amount, 0n),
         'lte',
@@ -510,9 +527,16 @@ function stepTuple(step: ProofStep): ClarityValue {
 
 /** µSTX as STX, without trailing zeros. */
 export function formatStx(amount: bigint): string {
-  const fraction = (amount % 1_000_000n).toString().padStart(6, '0').replace(/0+$/, '')
-  const whole = (amount / 1_000_000n).toString()
-  return `${fraction ? `${whole}.${fraction}` : whole} STX`
+  return formatMoney(amount, 'stx')
+}
+
+/** An amount of an asset in whole ones, without trailing zeros: µSTX as STX, satoshis as sBTC. */
+export function formatMoney(amount: bigint, asset: Asset): string {
+  const decimals = asset === 'stx' ? 6 : 8
+  const one = 10n ** BigInt(decimals)
+  const fraction = (amount % one).toString().padStart(decimals, '0').replace(/0+$/, '')
+  const whole = (amount / one).toString()
+  return `${fraction ? `${whole}.${fraction}` : whole} ${asset === 'stx' ? 'STX' : 'sBTC'}`
 }
 
 const comparisons = {
@@ -523,12 +547,20 @@ const comparisons = {
   lte: 'at most',
 } as const
 
+/** Which of the two assets a condition is about; none for any other, a token that calls itself sBTC included. */
+function assetOf(call: ContractCall, condition: PostCondition): Asset | undefined {
+  if (condition.type === 'stx-postcondition') return 'stx'
+  const token = `${sbtcOf(call.contract)}::${sbtcToken}`
+  return condition.type === 'ft-postcondition' && condition.asset === token ? 'sbtc' : undefined
+}
+
 /** What may move when this call is sent, in plain words, one sentence each. */
 export function describeCall(call: ContractCall): string[] {
   const sentences = call.postConditions.map((condition) => {
-    if (condition.type !== 'stx-postcondition')
+    const asset = assetOf(call, condition)
+    if (!asset || !('amount' in condition))
       throw new Error(`no words for a condition of type ${condition.type}`)
-    return `${condition.address} sends ${comparisons[condition.condition]} ${formatStx(BigInt(condition.amount))}.`
+    return `${condition.address} sends ${comparisons[condition.condition]} ${formatMoney(BigInt(condition.amount), asset)}.`
   })
   if (call.postConditionMode === 'allow') return [...sentences, 'Other assets may move as well.']
   const nothing = sentences.length === 0

@@ -1,4 +1,5 @@
 import { type ClarityValue, cvToHex, hexToCV } from '@stacks/transactions'
+import { bodyWithin } from '@understudy/protocol/body'
 import * as z from 'zod/mini'
 import { splitContract } from './contracts.ts'
 
@@ -89,6 +90,10 @@ export interface StacksClient {
   nonce(address: string): Promise<bigint>
   /** Throws `ChainError` (`refused`) when the function fails at run time. */
   callReadOnly(contract: string, name: string, args: readonly ClarityValue[]): Promise<ClarityValue>
+  /** The Clarity source that a contract was deployed with; `undefined` where there is no such contract. */
+  contractSource(contract: string): Promise<string | undefined>
+  /** What the chain believes that a transaction of so many bytes with this payload (hex) should pay, µSTX; `undefined` where it cannot say. */
+  feeEstimate(payload: string, bytes: number): Promise<bigint | undefined>
   /** The map's `(optional value)`: `none` where the key is missing. */
   mapEntry(contract: string, map: string, key: ClarityValue): Promise<ClarityValue>
   /** Prints of a contract, newest first. `limit` up to 50. */
@@ -128,6 +133,8 @@ const callReadSchema = z.union([
   z.object({ okay: z.literal(true), result: clarityHex }),
   z.object({ okay: z.literal(false), cause: z.string() }),
 ])
+const sourceSchema = z.object({ source: z.string() })
+const estimationsSchema = z.object({ estimations: z.array(z.object({ fee: height })).check(z.maxLength(10)) })
 const mapEntrySchema = z.object({ data: clarityHex })
 const eventsSchema = z.object({
   results: z
@@ -243,6 +250,27 @@ export function createStacksClient(options: StacksClientOptions): StacksClient {
       return decode(path, answer.result)
     },
 
+    async contractSource(contract) {
+      const [address, contractName] = splitContract(contract)
+      const path = `/v2/contracts/source/${address}/${contractName}?proof=0`
+      const { status, text } = await ask(path)
+      if (status === 404) return undefined
+      if (status !== 200) throw new ChainError('status', `${path}: HTTP ${status}`, { status })
+      return parse(path, text, sourceSchema).source
+    },
+
+    async feeEstimate(payload, bytes) {
+      const path = '/v2/fees/transaction'
+      const { status, text } = await ask(path, { transaction_payload: payload, estimated_len: bytes })
+      // A node that saw too few transactions answers 400.
+      if (status === 400) return undefined
+      if (status !== 200) throw new ChainError('status', `${path}: HTTP ${status}`, { status })
+      const { estimations } = parse(path, text, estimationsSchema)
+      // Low, middle, high: wallets take the middle one.
+      const fee = estimations[Math.floor(estimations.length / 2)]?.fee
+      return fee === undefined ? undefined : BigInt(fee)
+    },
+
     async mapEntry(contract, map, key) {
       const [address, contractName] = splitContract(contract)
       const path = `/v2/map_entry/${address}/${contractName}/${map}?proof=0`
@@ -317,21 +345,9 @@ export function createStacksClient(options: StacksClientOptions): StacksClient {
 }
 
 async function readText(response: Response, maxBytes: number): Promise<string> {
-  if (!response.body) return ''
-  const reader = response.body.getReader()
-  const decoder = new TextDecoder()
-  let size = 0
-  let text = ''
-  for (;;) {
-    const { done, value } = await reader.read()
-    if (done) return text + decoder.decode()
-    size += value.length
-    if (size > maxBytes) {
-      await reader.cancel()
-      throw new ChainError('too-large', `answer above ${maxBytes} bytes`, { status: response.status })
-    }
-    text += decoder.decode(value, { stream: true })
-  }
+  const body = await bodyWithin(response, maxBytes)
+  if (body) return new TextDecoder().decode(body)
+  throw new ChainError('too-large', `answer above ${maxBytes} bytes`, { status: response.status })
 }
 
 function parse<T>(path: string, text: string, schema: z.ZodMiniType<T>): T {

@@ -81,6 +81,8 @@ const appRegistered = z.object({
   length: whole,
   notice: whole,
   cap: amount,
+  /** Whether the app's asset is sBTC, else STX. */
+  sbtc: z.boolean(),
   version: whole,
   from: whole,
   terms: termsSchema,
@@ -348,7 +350,7 @@ type Printed =
   | z.infer<typeof schemas.pool>
 
 /**
- * One state change that a contract printed. Money in µSTX, `burn` and `height` are the burn and Stacks heights of its block, `seq` counts
+ * One state change that a contract printed. Money in the app's asset, `burn` and `height` are the burn and Stacks heights of its block, `seq` counts
  * the app's events in that contract from 1, `head` is the hash chain up to and with this event.
  */
 export type ChainEvent = Printed & { readonly source: Source; readonly txid: string }

@@ -2,9 +2,10 @@ import { hexToBytes } from '@noble/hashes/utils.js'
 import { epochAt, epochEnd, epochStart, type Schedule } from '@understudy/protocol/epoch'
 import type { BondedMirror } from '@understudy/protocol/outcome'
 import type { Rules } from '@understudy/protocol/rules'
+import type { Asset } from './contracts.ts'
 import type { ChainEvent } from './log.ts'
 
-/** A mirror as the registry knows it. Money in µSTX, heights in burn blocks. */
+/** A mirror as the registry knows it. Money in its app's asset, heights in burn blocks. */
 export interface ChainMirror {
   readonly id: number
   readonly owner: string
@@ -26,13 +27,13 @@ export interface ChainMirror {
   readonly withdrawn: boolean
 }
 
-/** A bond (µSTX) that counts in epochs that begin after a burn height. */
+/** A bond that counts in epochs that begin after a burn height. */
 export interface BondRow {
   readonly since: number
   readonly bond: bigint
 }
 
-/** µSTX. deposited + slashed = free + parked + owed + paid + refunded. */
+/** In the app's asset, µSTX or satoshis. deposited + slashed = free + parked + owed + paid + refunded. */
 export interface PoolAccount {
   readonly deposited: bigint
   /** Not yet allocated. Parked deposits are not part of it. */
@@ -125,6 +126,8 @@ export interface ChainApp {
   readonly coordinate: string
   readonly maintainer: string
   readonly schedule: Schedule
+  /** What all its money is in. */
+  readonly asset: Asset
   /** To whom the maintainer offers the app. */
   readonly offeredTo: string | null
   /** By version, ascending. What governs an epoch is `rulesAt`'s to say: release keys may have been replaced. */
@@ -198,6 +201,7 @@ function register(event: ChainEvent): Draft {
     coordinate: new TextDecoder().decode(hexToBytes(event.coordinate)),
     maintainer: event.maintainer,
     offeredTo: null,
+    asset: event.sbtc ? 'sbtc' : 'stx',
     schedule: { start: event.start, length: event.length, notice: event.notice, cap: event.cap },
     rules: [{ version: event.version, from: event.from, until: null, ...event.terms }],
     releaseKeys: [],
@@ -498,7 +502,7 @@ export function rulesAt(app: ChainApp, epoch: number): Rules | undefined {
   return { ...row, releaseKey: replaced.releaseKey, minSeq: replaced.minSeq }
 }
 
-/** The bond (µSTX) with which a mirror counts in an epoch that begins at this burn height: as it stood just before. */
+/** The bond with which a mirror counts in an epoch that begins at this burn height: as it stood just before. */
 export function bondAt(mirror: ChainMirror, beginHeight: number): bigint {
   return mirror.bonds.findLast((row) => row.since < beginHeight)?.bond ?? 0n
 }

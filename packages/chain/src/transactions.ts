@@ -3,13 +3,15 @@ import {
   makeContractCall,
   makeContractDeploy,
   makeSTXTokenTransfer,
+  makeUnsignedContractDeploy,
   PostConditionMode,
   privateKeyToAddress,
   type StacksTransactionWire,
+  serializePayload,
 } from '@stacks/transactions'
 import type { ContractCall } from './calls.ts'
 import { ChainError, type StacksClient, type Transaction } from './client.ts'
-import { splitContract } from './contracts.ts'
+import { deployedSource, splitContract } from './contracts.ts'
 
 /** What a signature needs beside the transaction itself. */
 export interface Signing {
@@ -26,6 +28,9 @@ export interface SignedTransaction {
   readonly txid: string
   readonly hex: string
 }
+
+/** The generator of secp256k1. */
+const anyPublicKey = '0279be667ef9dcbbac55a06295ce870b07029bfcdb2dce28d959f2815b16f81798'
 
 /** Mainnet has chain id 1; every other chain uses testnet's addresses and version. */
 function networkOf(chainId: number): StacksNetwork {
@@ -66,7 +71,7 @@ export async function signCall(call: ContractCall, signing: Signing): Promise<Si
   )
 }
 
-/** Deploys Clarity source under the chain's newest Clarity version: the payload names none. */
+/** Deploys `deployedSource` of Clarity source under the chain's newest Clarity version: the payload names none. */
 export async function deployContract(
   name: string,
   source: string,
@@ -75,13 +80,25 @@ export async function deployContract(
   return signed(
     await makeContractDeploy({
       contractName: name,
-      codeBody: source,
+      codeBody: deployedSource(source, signing.chainId),
       // stacks.js fills in a version unless it is given as undefined, and epoch 4.1 refuses versioned deploys.
       clarityVersion: undefined,
       postConditionMode: PostConditionMode.Deny,
       ...spending(signing),
     }),
   )
+}
+
+/** The payload of such a deployment, hex: what a node estimates a fee by. */
+export async function deploymentPayload(name: string, source: string, chainId: number): Promise<string> {
+  const transaction = await makeUnsignedContractDeploy({
+    contractName: name,
+    codeBody: source,
+    clarityVersion: undefined,
+    // Nothing of it is in the payload; a transaction must have them.
+    ...{ publicKey: anyPublicKey, nonce: 0, fee: 0, network: networkOf(chainId) },
+  })
+  return serializePayload(transaction.payload)
 }
 
 /** Sends `amount` µSTX. `memo`: up to 34 bytes. */

@@ -70,9 +70,24 @@ function factsAt(
     ...{ chainId, pool: contractsOf(deployer).pool, app: id, epoch, schedule: app.schedule, rules, anchor },
     free: below.pool.free,
     mirrors: bondedMirrors(below, epoch),
+    barred: barredKeys(log, settled, end),
     settlement: settled,
     claims: [...settled.claims.values()],
   }
+}
+
+/** The keys that had no part any more in the round in which an epoch settled: banned below its end, or before the void that began the round. */
+export function barredKeys(
+  log: readonly ChainEvent[],
+  { epoch, round }: { readonly epoch: number; readonly round: number },
+  end: number,
+): string[] {
+  const begun = log.find(
+    (event) => event.topic === 'voided' && event.epoch === epoch && event.round === round - 1,
+  )
+  return log.flatMap((event) =>
+    event.topic === 'banned' && (event.burn < end || event.seq < (begun?.seq ?? 0)) ? [event.key] : [],
+  )
 }
 
 /** A bundle's prints as one unbroken log of its app that ends in its heads. */

@@ -1,5 +1,6 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex } from '@noble/hashes/utils.js'
+import { bodyWithin } from '@understudy/protocol/body'
 import type { Failure, Source } from './source.ts'
 
 /** What the fetching needs from its surroundings. */
@@ -99,7 +100,7 @@ async function fetchOne(
       referrerPolicy: 'no-referrer',
     })
     if (!response.ok) return 'status'
-    const bytes = await read(response, options.maxBytes)
+    const bytes = await bodyWithin(response, options.maxBytes)
     if (!bytes) return 'too-large'
     return bytesToHex(sha256(bytes)) === hash ? bytes : 'wrong-bytes'
   } catch {
@@ -107,28 +108,4 @@ async function fetchOne(
   } finally {
     clearTimeout(timer)
   }
-}
-
-/** The body, or undefined above the limit; a body without end is cut there. */
-async function read(response: Response, maxBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const chunks: Uint8Array[] = []
-  let size = 0
-  const reader = response.body?.getReader()
-  while (reader) {
-    const { done, value } = await reader.read()
-    if (done) break
-    size += value.length
-    if (size > maxBytes) {
-      await reader.cancel()
-      return undefined
-    }
-    chunks.push(value)
-  }
-  const bytes = new Uint8Array(size)
-  let at = 0
-  for (const chunk of chunks) {
-    bytes.set(chunk, at)
-    at += chunk.length
-  }
-  return bytes
 }

@@ -83,6 +83,16 @@ export function ended(child: ChildProcess): Promise<number | null> {
   })
 }
 
+/** A process may end by itself just before it is spoken to. */
+export function unlessEnded(speak: () => void): void {
+  try {
+    speak()
+  } catch (error) {
+    const { code, info } = error as NodeJS.ErrnoException & { info?: { code?: string } }
+    if ((info?.code ?? code) !== 'ESRCH') throw error
+  }
+}
+
 /** Oldest git that can be held to the addresses that we checked (`http.curloptResolve`). */
 const oldest = [2, 37] as const
 let checked: Promise<void> | undefined

@@ -206,3 +206,54 @@ describe('a clone that cannot be had', () => {
     expect(existsSync(trap)).toBe(false)
   })
 })
+
+describe('maintenance', { timeout: 120_000 }, () => {
+  const small = sampleRepository()
+  afterAll(() => small.remove())
+
+  test('gathers the packs of many fetches, drops no object, and disturbs no reader', async () => {
+    small.commit({ 'index.html': 'kept' })
+    small.push(forge.root, 'tidied')
+    const fork = await open('tidied')
+    const reader = openObjects(fork.dir)
+    const commits: string[] = []
+    for (let n = 0; n < 6; n++) {
+      commits.push(small.commit({ 'index.html': `kept ${n}` }))
+      small.push(forge.root, 'tidied')
+      expect(await fork.fetch()).toMatchObject({ ok: true })
+    }
+    // A branch is moved away: what it led to stays, for it may be the release that is served.
+    small.git('reset', '--quiet', '--hard', commits[0]!)
+    small.push(forge.root, 'tidied')
+    expect(await fork.fetch()).toMatchObject({ ok: true })
+    const packs = () => readdirSync(join(fork.dir, 'objects/pack')).filter((name) => name.endsWith('.pack'))
+    const before = packs().length
+    expect(before).toBeGreaterThanOrEqual(6)
+    const blobs = await Promise.all(commits.map((commit) => fork.blobsOf(commit)))
+    // The small packs are gathered by one run and deleted by the next.
+    for (let run = 0; run < 2; run++) expect(await fork.maintain()).toEqual({ ok: true, value: undefined })
+    expect(packs().length).toBeLessThan(before)
+    for (const [at, commit] of commits.entries()) {
+      expect(await fork.holds(commit)).toBe(true)
+      const listed = blobs[at]!
+      if (!listed.ok) throw new Error(listed.reason)
+      const index = listed.value.find(({ path }) => path === 'index.html')!
+      expect(Buffer.from((await reader.read(index.oid))!).toString()).toBe(`kept ${at}`)
+    }
+    await reader.close()
+    expect(await fork.fetch()).toMatchObject({ ok: true })
+  })
+
+  test('is not begun before there is anything, and ends when a fetch or its caller wants', async () => {
+    const dir = join(folder(), 'fork')
+    const fork = await prepareRepository({ dir, url: forge.urlOf('tidied'), vantage: forge.vantage })
+    expect(await fork.maintain()).toMatchObject({ ok: false })
+    expect(await fork.fetch()).toMatchObject({ ok: true })
+    const stopping = new AbortController()
+    stopping.abort()
+    expect(await fork.maintain(stopping.signal)).toEqual({ ok: false, reason: 'stopped' })
+    const [, fetched] = await Promise.all([fork.maintain(), fork.fetch()])
+    expect(fetched).toMatchObject({ ok: true })
+    expect(await fork.maintain()).toMatchObject({ ok: true })
+  })
+})

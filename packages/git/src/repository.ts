@@ -6,6 +6,7 @@ import { type Parsed, parsed, refused } from '@understudy/protocol/event'
 import { simpleGit } from 'simple-git'
 import { type CloneVantage, checkCloneUrl } from './clone-url.ts'
 import { gitEnv, requireGit, runGit } from './command.ts'
+import { maintain } from './maintenance.ts'
 import { blobsOf, commitOf, hasCommit, treeOf } from './tree.ts'
 
 export interface RepositoryOptions {
@@ -26,6 +27,8 @@ export interface Repository {
   readonly dir: string
   /** Brings branches and tags to what they are there, clones when there is nothing yet. What it held before stays readable. */
   fetch(signal?: AbortSignal): Promise<Parsed<void>>
+  /** Gathers the packs that fetches leave behind; a fetch that comes meanwhile ends it. Loses no object. */
+  maintain(signal?: AbortSignal): Promise<Parsed<void>>
   /** Whether a branch or tag leads to the commit. */
   has(commit: string): Promise<boolean>
   /** Whether the commit is there at all, also where a branch was since moved away from it. */
@@ -52,13 +55,37 @@ export async function prepareRepository(options: RepositoryOptions): Promise<Rep
   await mkdir(dirname(dir), { recursive: true })
   await sweep(dir)
   let running: Promise<Parsed<void>> | undefined
+  let tidying: { readonly stop: AbortController; readonly done: Promise<Parsed<void>> } | undefined
+  async function tidy(signal: AbortSignal): Promise<Parsed<void>> {
+    if (running || !(await isRepository(dir))) return refused('a fetch runs, or nothing is cloned yet')
+    // What it writes is at most what it gathers.
+    return maintain(dir, { freeBytes: 2 * (await sizeOf(dir)) }, signal)
+  }
   return {
     dir,
     fetch(signal) {
-      running ??= update({ ...options, dir }, signal).finally(() => {
+      running ??= (async () => {
+        tidying?.stop.abort()
+        await tidying?.done.catch(() => {})
+        return update({ ...options, dir }, signal)
+      })().finally(() => {
         running = undefined
       })
       return running
+    },
+    maintain(signal) {
+      if (!tidying) {
+        const stop = new AbortController()
+        const done = tidy(stop.signal).finally(() => {
+          tidying = undefined
+        })
+        tidying = { stop, done }
+      }
+      const { stop, done } = tidying
+      const onAbort = () => stop.abort()
+      if (signal?.aborted) onAbort()
+      signal?.addEventListener('abort', onAbort, { once: true })
+      return done.finally(() => signal?.removeEventListener('abort', onAbort))
     },
     has: async (commit) => (await isRepository(dir)) && hasCommit(dir, commit),
     holds: async (commit) => (await isRepository(dir)) && (await commitOf(dir, commit)) === commit,
@@ -79,7 +106,7 @@ async function sweep(dir: string): Promise<void> {
   const halves = siblings.filter((name) => name.startsWith(`${basename(dir)}.partial-`))
   for (const name of halves) await rm(join(dirname(dir), name), { recursive: true, force: true })
   const inside = await readdir(dir, { recursive: true }).catch(() => [])
-  const left = inside.filter((path) => path.endsWith('.lock') || basename(path).startsWith('tmp_'))
+  const left = inside.filter((path) => path.endsWith('.lock') || /^(tmp_|\.tmp-)/.test(basename(path)))
   for (const path of left) await rm(join(dir, path), { recursive: true, force: true })
 }
 

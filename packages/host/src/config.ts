@@ -14,7 +14,10 @@ export const list = z.string().transform((value) =>
 
 /** What every program reads. Spread it into the program's own schema: `z.object({ ...commonEnv, … })`. */
 export const commonEnv = {
-  STACKS_API_URL: z.url({ protocol: /^https?$/ }).describe('Base URL of a Stacks API'),
+  STACKS_API_URL: z
+    .url({ protocol: /^https?$/ })
+    .default('https://api.hiro.so')
+    .describe('Base URL of a Stacks API'),
   DEPLOYER: z
     .string()
     .regex(/^S[A-Z0-9]{27,41}$/, 'expected a Stacks principal')
@@ -64,14 +67,31 @@ export function readConfig<S extends z.ZodObject>(schema: S, env: Env): z.output
   process.exit(2)
 }
 
-/** `.env.example` of a schema: each variable with its purpose, its default filled in, optional ones commented out. */
-export function envDocs(schema: z.ZodObject): string {
-  const lines = Object.entries(schema.shape).map(([name, field]) => {
+/** One variable of a schema, as documents and deploy files show it. */
+export interface EnvField {
+  readonly name: string
+  readonly purpose: string
+  readonly required: boolean
+  /** What it is when unset; empty for none. */
+  readonly fallback: string
+}
+
+/** Every variable of a schema, in its order: documents and deploy files are made of these. */
+export function envFields(schema: z.ZodObject): EnvField[] {
+  return Object.entries(schema.shape).map(([name, field]) => {
     const type = field as z.ZodType
     const unset = type.safeParse(undefined)
-    const value = unset.success && unset.data !== undefined ? String(unset.data) : ''
-    const about = `# ${type.description ?? name}${unset.success ? '' : ' (required)'}`
-    return `${about}\n${unset.success ? '# ' : ''}${name}=${value}\n`
+    const fallback = unset.success && unset.data !== undefined ? String(unset.data) : ''
+    return { name, purpose: type.description ?? name, required: !unset.success, fallback }
   })
-  return lines.join('\n')
+}
+
+/** `.env.example` of a schema: each variable with its purpose, its default filled in, optional ones commented out. */
+export function envDocs(schema: z.ZodObject): string {
+  return envFields(schema)
+    .map(
+      ({ name, purpose, required, fallback }) =>
+        `# ${purpose}${required ? ' (required)' : ''}\n${required ? '' : '# '}${name}=${fallback}\n`,
+    )
+    .join('\n')
 }

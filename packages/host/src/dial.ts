@@ -91,6 +91,12 @@ export interface Line {
   close(): void
 }
 
+/** How a program reaches servers: over sockets, or in a simulated network. */
+export interface Dialler {
+  openLine(url: string | URL, vantage: Vantage, options?: LineOptions): Promise<Line | Failure>
+  dial(url: string | URL, vantage: Vantage, options?: DialOptions): Promise<Reply | Failure>
+}
+
 const maxAddresses = 3
 
 let systemContext: SecureContext | undefined
@@ -149,6 +155,9 @@ export async function dial(
   }
   return { ok: false, reason: 'redirects' }
 }
+
+/** Over sockets. */
+export const sockets: Dialler = { openLine, dial }
 
 const isRedirect = (status: number) => [301, 302, 303, 307, 308].includes(status)
 

@@ -175,6 +175,11 @@ describe('a mirror announcement', () => {
       ok: true,
       value: { ...draft, app, expiresAt: 305 },
     })
+    const code = 'https://a.example/npub1x/demo.git'
+    expect(parseMirror(signed(mirrorTemplate({ ...draft, code }, 5, 305)))).toMatchObject({
+      ok: true,
+      value: { clone: draft.clone, code },
+    })
     expect(parseHeartbeat(signed(heartbeatTemplate(app, commit, 5)))).toMatchObject({
       ok: true,
       value: { app, commit },

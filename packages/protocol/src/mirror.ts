@@ -28,6 +28,8 @@ export interface MirrorAnnouncement {
   readonly commit: string
   /** Clone URL of the fork. */
   readonly clone: string
+  /** Where the node itself serves the fork to git, or empty: the second value of `clone`. */
+  readonly code: string
   /** Base URL, without a trailing slash. */
   readonly web: string
   /** Relay URL (ws or wss). */
@@ -43,7 +45,10 @@ export interface MirrorAnnouncement {
   readonly createdAt: number
 }
 
-export type MirrorDraft = Omit<MirrorAnnouncement, 'eventId' | 'nodeKey' | 'app' | 'expiresAt' | 'createdAt'>
+export type MirrorDraft = Omit<
+  MirrorAnnouncement,
+  'eventId' | 'nodeKey' | 'app' | 'expiresAt' | 'createdAt' | 'code'
+> & { readonly code?: string }
 
 export function mirrorTemplate(draft: MirrorDraft, createdAt: number, expiresAt: number): EventTemplate {
   const maintainer = draft.coordinate.split(':')[1] ?? ''
@@ -56,7 +61,7 @@ export function mirrorTemplate(draft: MirrorDraft, createdAt: number, expiresAt:
       ['p', maintainer],
       ['name', draft.name],
       ['c', draft.commit],
-      ['clone', draft.clone],
+      ['clone', draft.clone, ...(draft.code ? [draft.code] : [])],
       ['web', draft.web],
       ['relay', draft.relay],
       ['stx', draft.stx],
@@ -111,6 +116,7 @@ export function parseMirror(event: NostrEvent): Parsed<MirrorAnnouncement> {
     name: (tag(event, 'name') ?? event.pubkey.slice(0, 8)).slice(0, 64),
     commit,
     clone,
+    code: url(event.tags.find((t) => t[0] === 'clone')?.[2], ['https:', 'http:']) ?? '',
     web,
     relay,
     geohash,

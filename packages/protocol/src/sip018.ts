@@ -20,17 +20,29 @@ export function structuredHash(message: ClarityValue, chainId: number): Uint8Arr
 export function signHash(hash: Uint8Array, secretKey: Uint8Array): string {
   // The even-Y key: a secret whose public key is odd signs with its negation, as BIP-340 does.
   const scalar = evenSecret(secretKey)
-  const recovered = secp256k1.sign(hash, scalar, { prehash: false, format: 'recovered', lowS: true })
-  return bytesToHex(concatBytes(recovered.subarray(1), recovered.subarray(0, 1)))
+  const leading = secp256k1.sign(hash, scalar, { prehash: false, format: 'recovered', lowS: true })
+  return bytesToHex(concatBytes(leading.subarray(1), leading.subarray(0, 1)))
 }
+
+/** Signatures looked at lately: an attester reads what it holds of an epoch again and again. */
+const recovered = new Map<string, string | undefined>()
+const maxRecovered = 1_000
 
 /** The 33-byte compressed key that signed, hex, or undefined. */
 export function recoverKey(hash: Uint8Array, rsv: string): string | undefined {
   if (!/^[0-9a-f]{130}$/.test(rsv)) return undefined
-  const bytes = hexToBytes(rsv)
+  const about = `${bytesToHex(hash)} ${rsv}`
+  if (recovered.has(about)) return recovered.get(about)
+  const key = recover(hash, hexToBytes(rsv))
+  if (recovered.size >= maxRecovered) recovered.delete(recovered.keys().next().value!)
+  recovered.set(about, key)
+  return key
+}
+
+function recover(hash: Uint8Array, bytes: Uint8Array): string | undefined {
   try {
-    const recovered = concatBytes(bytes.subarray(64), bytes.subarray(0, 64))
-    return bytesToHex(secp256k1.recoverPublicKey(recovered, hash, { prehash: false }))
+    const leading = concatBytes(bytes.subarray(64), bytes.subarray(0, 64))
+    return bytesToHex(secp256k1.recoverPublicKey(leading, hash, { prehash: false }))
   } catch {
     return undefined
   }

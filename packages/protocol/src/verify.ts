@@ -86,6 +86,8 @@ export interface ChainFacts {
   readonly free: bigint
   /** Mirrors whose bond counts in the epoch, as of the anchor. */
   readonly mirrors: readonly BondedMirror[]
+  /** Keys that were banned before the epoch ended or before its round began: `inputs` must not name them. */
+  readonly barred: readonly string[]
   readonly settlement: SettledEpoch
   /** What the pool paid of it so far. */
   readonly claims: readonly PayoutLeaf[]
@@ -203,7 +205,10 @@ function checkSignatures(
   return { inputs: first.inputs, signers }
 }
 
-function checkInputs({ rules, settlement, anchor }: ChainFacts, inputs: Inputs): Mismatch | undefined {
+function checkInputs(
+  { rules, settlement, anchor, barred }: ChainFacts,
+  inputs: Inputs,
+): Mismatch | undefined {
   const { rulesVersion } = inputs
   if (rulesVersion !== rules.version || settlement.rulesVersion !== rules.version)
     return mismatch('inputs', `rules ${rules.version}`, `rules ${rulesVersion}`)
@@ -217,6 +222,8 @@ function checkInputs({ rules, settlement, anchor }: ChainFacts, inputs: Inputs):
   if (new Set(named).size !== named.length) return mismatch('inputs', 'every key once', named.join(' '))
   const stranger = named.find((key) => !rules.keys.includes(key))
   if (stranger) return mismatch('inputs', "the rules' keys", stranger)
+  const banned = named.find((key) => barred.includes(key))
+  if (banned) return mismatch('inputs', 'no key that was banned', banned)
   const m = threshold(rules.keys)
   return named.length < m ? mismatch('inputs', `${m} commitments`, named.length) : undefined
 }

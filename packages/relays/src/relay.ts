@@ -6,6 +6,7 @@ import {
   refused,
   type Verify,
 } from '@understudy/protocol/event'
+import { type Circuit, createBreaker } from './breaker.ts'
 import { type Filter, matchFilter } from './filter.ts'
 import { maxFrameLength, runtimeSocket, type Socket, type SocketConstructor } from './socket.ts'
 
@@ -28,6 +29,10 @@ export interface RelayOptions {
    * published, so this is far more than clock skew.
    */
   readonly overlapSeconds?: number
+  /** Of so many acknowledged events one is read back; 0 takes every relay at its word. Default 100. */
+  readonly canaryEvery?: number
+  /** Silence after which the answer to a question counts as not given, ms. */
+  readonly answerMs?: number
 }
 
 export type RelayState = 'connecting' | 'open' | 'waiting' | 'closed'
@@ -38,6 +43,14 @@ export interface RelayStatus {
   /** Failed attempts in a row. */
   readonly failures: number
   readonly lastError?: string
+  /** `open`: it failed too often in a row; only what cannot do without it waits for it. */
+  readonly circuit: Circuit
+  /** Publications on the wire without an OK, those that wait for their turn, and the most that ever did of both together. */
+  readonly inFlight: number
+  readonly queued: number
+  readonly highWater: number
+  /** How long an OK takes, smoothed, ms; before the first one nothing. */
+  readonly latencyMs?: number
 }
 
 export type PublishOutcome = { readonly ok: true } | { readonly ok: false; readonly reason: string }
@@ -62,6 +75,8 @@ export interface Relay {
   status(): RelayStatus
   /** Resolves when the relay has answered OK, or not within `timeoutMs`. Sent again after a reconnect until then. */
   publish(event: NostrEvent, timeoutMs: number): Promise<PublishOutcome>
+  /** Whether something may be staked on it now; see `Breaker.admit`. */
+  admit(): boolean
   ask(question: Question): { close(): void }
   close(): void
 }
@@ -72,8 +87,17 @@ const pageSize = 500
 const crowdSize = 5_000
 /** A page shorter than this is taken for the whole answer: no relay caps an answer as low. */
 const completeBelow = 50
-/** Publications waiting for one relay's OK. */
+/** Publications that one relay keeps waiting: how many are on the wire at once, how many in all, and their characters. */
+const maxInFlight = 256
 const maxPending = 2_000
+const maxPendingLength = 16 * 1024 * 1024
+/** Characters that lie unsent in the socket before the next publication waits. */
+const sendAhead = 1024 * 1024
+/** Questions whose stored events are read at once from one relay, and how many may wait for that. */
+const maxReads = 16
+const maxWaitingReads = 1_000
+/** Before an event that a relay acknowledged and does not show is asked for again, ms. */
+const canaryPauseMs = 1_000
 /** Bytes that a relay may leave unread before we give the connection up. */
 const maxBuffered = 8 * 1024 * 1024
 /** Malformed frames, unasked-for events and bad signatures on one connection before we give it up. */
@@ -128,6 +152,12 @@ interface Request {
   /** Asks for one crowded second. */
   readonly crowd: boolean
   ended: boolean
+  /** On the wire; before, it waits for its turn. */
+  sent: boolean
+  /** No end of its stored events came in time: it no longer counts as being read. */
+  late: boolean
+  heardAt: number
+  deadline?: ReturnType<typeof setTimeout>
   /** Stored events that came, and how many of them no page before has brought. */
   count: number
   fresh: number
@@ -136,10 +166,25 @@ interface Request {
 
 const sinceOf = (reading: Reading) => Math.max(reading.since ?? 0, reading.question.filter.since ?? 0)
 
+interface Publication {
+  readonly event: NostrEvent
+  readonly frame: string
+  readonly settle: Set<(outcome: PublishOutcome) => void>
+  sentAt: number
+}
+
+/** Whether a relay that acknowledged the event must still have it: not ephemeral, replaceable, expiring, or a deletion. */
+function isKept({ kind, tags }: NostrEvent): boolean {
+  const passing = kind === 0 || kind === 3 || kind === 5 || (kind >= 10_000 && kind < 40_000)
+  return !passing && !tags.some(([name]) => name === 'expiration' || name === '-')
+}
+
 /** One WebSocket to one relay, kept open for ever. */
 export function openRelay(url: string, options: RelayOptions): Relay {
   const { verify, now = Date.now, random = Math.random, connectMs = 7_000, pingMs = 10_000 } = options
   const { backoffMs = 500, maxBackoffMs = 10_000, overlapSeconds = 3_600 } = options
+  const { canaryEvery = 100, answerMs = 15_000 } = options
+  const breaker = createBreaker({ now, random })
 
   let socket: Socket | undefined
   let state: RelayState = 'connecting'
@@ -152,10 +197,15 @@ export function openRelay(url: string, options: RelayOptions): Relay {
   let timer: ReturnType<typeof setTimeout> | undefined
   const readings = new Set<Reading>()
   const requests = new Map<string, Request>()
-  const pending = new Map<
-    string,
-    { readonly frame: string; readonly settle: Set<(o: PublishOutcome) => void> }
-  >()
+  /** Publications by id, oldest first: on the wire, and waiting for their turn. */
+  let flying = new Map<string, Publication>()
+  let waiting = new Map<string, Publication>()
+  let pendingLength = 0
+  let highWater = 0
+  let latencyMs: number | undefined
+  let acknowledged = 0
+  /** It acknowledged an event that it does not have: each of its OKs is checked until one holds. */
+  let distrusted = false
 
   const pause = (attempt: number) =>
     Math.min(maxBackoffMs, backoffMs * 2 ** Math.min(attempt, 20)) * (0.5 + random() / 2)
@@ -176,10 +226,11 @@ export function openRelay(url: string, options: RelayOptions): Relay {
       clearTimeout(timer)
       state = 'open'
       openedAt = heardAt = now()
-      strikes = 0
+      strikes = acknowledged = 0
+      if (!distrusted) breaker.retry()
       timer = setTimeout(() => watch(heardAt), pingMs)
       for (const reading of readings) begin(reading)
-      for (const { frame } of pending.values()) send(frame)
+      pump()
     }
     opening.onmessage = (message: { data: unknown }) => {
       heardAt = now()
@@ -206,7 +257,10 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     clearTimeout(timer)
     const dropped = socket
     socket = undefined
+    for (const request of requests.values()) clearTimeout(request.deadline)
     requests.clear()
+    waiting = new Map([...flying, ...waiting])
+    flying = new Map()
     if (!dropped) return
     dropped.onopen = dropped.onmessage = dropped.onclose = null
     // `ws` throws an 'error' that nobody listens to when it is dropped while connecting.
@@ -217,7 +271,8 @@ export function openRelay(url: string, options: RelayOptions): Relay {
 
   function fail(reason: string): void {
     if (state === 'closed') return
-    const settled = state === 'open' && now() - openedAt >= settledMs
+    const settled = state === 'open' && heardAt > openedAt && now() - openedAt >= settledMs
+    if (!settled) breaker.failed()
     drop()
     lastError = reason.slice(0, 200)
     failures = settled ? 1 : failures + 1
@@ -248,21 +303,67 @@ export function openRelay(url: string, options: RelayOptions): Relay {
   function request(reading: Reading, filter: Filter, live: boolean, crowd = false): void {
     const id = `u${++serial}`
     const asked = { ...filter, limit: Math.min(crowd ? crowdSize : pageSize, reading.wanted) }
-    const none = { ended: false, count: 0, fresh: 0, oldest: Number.POSITIVE_INFINITY }
-    requests.set(id, { reading, asked, live, crowd, ...none })
-    send(JSON.stringify(['REQ', id, asked]))
+    const none = { ended: false, sent: false, late: false, heardAt: 0, count: 0, fresh: 0 }
+    requests.set(id, { reading, asked, live, crowd, ...none, oldest: Number.POSITIVE_INFINITY })
+    readOn()
+  }
+
+  /** Puts as many questions as are allowed at once. */
+  function readOn(): void {
+    let reads = 0
+    for (const { sent, ended, late } of requests.values()) if (sent && !ended && !late) reads++
+    for (const [id, request] of requests) {
+      if (reads >= maxReads) return
+      if (request.sent) continue
+      reads++
+      request.sent = true
+      request.heardAt = now()
+      request.deadline = setTimeout(expire, answerMs, id, request)
+      send(JSON.stringify(['REQ', id, request.asked]))
+    }
+  }
+
+  /** A question must not hold its place for ever. A live one stays open: what it brings is welcome all the same. */
+  function expire(id: string, request: Request): void {
+    if (requests.get(id) !== request || request.ended) return
+    const left = request.heardAt + answerMs - now()
+    if (left > 0) {
+      request.deadline = setTimeout(expire, left, id, request)
+      return
+    }
+    breaker.failed()
+    const reason = `no end of the stored events within ${answerMs} ms`
+    if (!request.live) {
+      send(JSON.stringify(['CLOSE', id]))
+      refuse(id, request, reason)
+      return
+    }
+    request.late = true
+    lastError = reason
+    request.reading.question.onFailed(reason)
+    readOn()
+  }
+
+  function forget(id: string): void {
+    clearTimeout(requests.get(id)?.deadline)
+    requests.delete(id)
   }
 
   function finish(id: string): void {
-    requests.delete(id)
-    send(JSON.stringify(['CLOSE', id]))
+    const sent = requests.get(id)?.sent
+    forget(id)
+    if (sent) send(JSON.stringify(['CLOSE', id]))
+    readOn()
   }
 
   /** The relay says that the stored events are sent: asks for those before them, or is done. */
   function endPage(id: string, page: Request) {
     if (page.ended) return
     page.ended = true
+    clearTimeout(page.deadline)
+    if (!distrusted) breaker.succeeded()
     if (!page.live) finish(id)
+    else readOn()
     const { reading, asked, oldest } = page
     reading.wanted -= page.fresh
     if (page.count >= completeBelow && reading.wanted > 0) {
@@ -285,6 +386,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
   function take(request: Request, input: unknown) {
     const { reading, asked } = request
     const { question } = reading
+    request.heardAt = now()
     const event = parseEvent(input)
     if (!event.ok) return strike(`sent a malformed event: ${event.reason}`)
     const { value } = event
@@ -301,10 +403,76 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     if (!known) question.onEvent(value)
   }
 
+  /** Puts on the wire what fits; the rest waits for the next OK. */
+  function pump(): void {
+    for (const [id, publication] of waiting) {
+      if (state !== 'open' || !socket || flying.size >= maxInFlight || socket.bufferedAmount > sendAhead)
+        return
+      waiting.delete(id)
+      flying.set(id, publication)
+      publication.sentAt = now()
+      send(publication.frame)
+    }
+  }
+
   function settle(id: string, outcome: PublishOutcome): void {
-    const waiting = pending.get(id)
-    pending.delete(id)
-    for (const resolve of waiting?.settle ?? []) resolve(outcome)
+    const publication = flying.get(id) ?? waiting.get(id)
+    if (!publication) return
+    flying.delete(id)
+    waiting.delete(id)
+    pendingLength -= publication.frame.length
+    for (const resolve of publication.settle) resolve(outcome)
+    pump()
+  }
+
+  /** An OK, yes or no, is a sign of health; a yes is put to the test now and then. */
+  function onAnswer(id: string, outcome: PublishOutcome): void {
+    const publication = flying.get(id)
+    if (!publication) return
+    const took = now() - publication.sentAt
+    latencyMs = latencyMs === undefined ? took : latencyMs + (took - latencyMs) / 8
+    const { event } = publication
+    const tested = outcome.ok && canaryEvery > 0 && isKept(event)
+    if (tested && distrusted) {
+      readBack(event, (kept) => settle(id, kept ? outcome : refused(lie)))
+      return
+    }
+    if (!distrusted) breaker.succeeded()
+    if (tested && acknowledged++ % canaryEvery === 0) readBack(event, () => {})
+    settle(id, outcome)
+  }
+
+  const lie = 'acknowledged an event that it does not have'
+
+  /** A canary: the relay must show what it has acknowledged. One that does not answer, or may not, proves nothing. */
+  function readBack(event: NostrEvent, done: (kept: boolean) => void, again = false): void {
+    let found = false
+    const asking = ask({
+      filter: { ids: [event.id] },
+      live: false,
+      known: () => false,
+      onEvent: () => {
+        found = true
+      },
+      onCaughtUp() {
+        asking.close()
+        if (found) {
+          distrusted = false
+          breaker.succeeded()
+          done(true)
+        } else if (!again) setTimeout(readBack, canaryPauseMs, event, done, true)
+        else {
+          distrusted = true
+          lastError = lie
+          breaker.trip()
+          done(false)
+        }
+      },
+      onFailed() {
+        asking.close()
+        done(!distrusted)
+      },
+    })
   }
 
   function read(data: unknown) {
@@ -313,7 +481,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     const frame = read.value
     if (frame[0] === 'OK') {
       const accepted = frame[2] || frame[3].startsWith('duplicate:')
-      return settle(frame[1], accepted ? { ok: true } : refused((frame[3] || 'refused').slice(0, 200)))
+      return onAnswer(frame[1], accepted ? { ok: true } : refused((frame[3] || 'refused').slice(0, 200)))
     }
     if (frame[0] === 'NOTICE') {
       lastError = `notice: ${frame[1].slice(0, 150)}`
@@ -328,7 +496,8 @@ export function openRelay(url: string, options: RelayOptions): Relay {
 
   /** The relay ended a question by itself: a live one is put again later. */
   function refuse(id: string, request: Request, reason: string): void {
-    requests.delete(id)
+    forget(id)
+    readOn()
     lastError = `closed a subscription: ${reason.slice(0, 150)}`
     const { reading } = request
     const failed = !reading.caughtUp
@@ -345,57 +514,87 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     if (failed) reading.question.onFailed(lastError)
   }
 
+  function ask(question: Question): { close(): void } {
+    const reading: Reading = {
+      question,
+      since: undefined,
+      newest: undefined,
+      caughtUp: false,
+      wanted: 0,
+      refusals: 0,
+    }
+    if (readings.size >= maxWaitingReads) {
+      queueMicrotask(() => question.onFailed('too many questions wait for this relay'))
+      return { close() {} }
+    }
+    readings.add(reading)
+    if (state === 'open') begin(reading)
+    return {
+      close() {
+        if (!readings.delete(reading)) return
+        clearTimeout(reading.retry)
+        for (const [id, request] of requests) if (request.reading === reading) finish(id)
+      },
+    }
+  }
+
   void connect()
 
   return {
     url,
-    status: () => ({ url, state, failures, ...(lastError === undefined ? {} : { lastError }) }),
+    status: () => ({
+      url,
+      state,
+      failures,
+      circuit: breaker.circuit(),
+      inFlight: flying.size,
+      queued: waiting.size,
+      highWater,
+      ...(latencyMs === undefined ? {} : { latencyMs: Math.round(latencyMs) }),
+      ...(lastError === undefined ? {} : { lastError }),
+    }),
+    admit: () => breaker.admit(),
+    ask,
     publish: (event, timeoutMs) =>
       new Promise((resolve) => {
         if (state === 'closed') return resolve({ ok: false, reason: 'closed' })
-        const waiting = pending.get(event.id)
-        if (!waiting && pending.size >= maxPending)
-          return resolve({ ok: false, reason: 'too many events wait for this relay' })
-        const entry = waiting ?? { frame: JSON.stringify(['EVENT', event]), settle: new Set() }
+        const known = flying.get(event.id) ?? waiting.get(event.id)
+        const entry = known ?? {
+          event,
+          frame: JSON.stringify(['EVENT', event]),
+          settle: new Set(),
+          sentAt: 0,
+        }
+        if (!known) {
+          const size = flying.size + waiting.size
+          if (size >= maxPending || pendingLength + entry.frame.length > maxPendingLength)
+            return resolve({ ok: false, reason: 'too many events wait for this relay' })
+          highWater = Math.max(highWater, size + 1)
+          pendingLength += entry.frame.length
+          waiting.set(event.id, entry)
+        }
         const deadline = setTimeout(() => {
           entry.settle.delete(done)
-          if (entry.settle.size === 0 && pending.get(event.id) === entry) pending.delete(event.id)
-          done({ ok: false, reason: state === 'open' ? 'no answer' : (lastError ?? 'not connected') })
+          const sent = flying.get(event.id) === entry
+          if (sent) breaker.failed()
+          if (entry.settle.size === 0) settle(event.id, { ok: false, reason: 'no answer' })
+          const unsent = state === 'open' ? 'others were in line before it' : (lastError ?? 'not connected')
+          done({ ok: false, reason: sent ? 'no answer' : unsent })
         }, timeoutMs)
         const done = (outcome: PublishOutcome) => {
           clearTimeout(deadline)
           resolve(outcome)
         }
         entry.settle.add(done)
-        pending.set(event.id, entry)
-        if (!waiting) send(entry.frame)
+        pump()
       }),
-    ask(question) {
-      const reading: Reading = {
-        question,
-        since: undefined,
-        newest: undefined,
-        caughtUp: false,
-        wanted: 0,
-        refusals: 0,
-      }
-      readings.add(reading)
-      if (state === 'open') begin(reading)
-      return {
-        close() {
-          if (!readings.delete(reading)) return
-          clearTimeout(reading.retry)
-          for (const [id, request] of requests) if (request.reading === reading) finish(id)
-        },
-      }
-    },
     close() {
       if (state === 'closed') return
       state = 'closed'
       drop()
       for (const reading of readings) clearTimeout(reading.retry)
       readings.clear()
-      for (const id of [...pending.keys()]) settle(id, { ok: false, reason: 'closed' })
+      for (const id of [...flying.keys(), ...waiting.keys()]) settle(id, { ok: false, reason: 'closed' })
     },
   }
 }

@@ -19,8 +19,8 @@ export interface Subscriber {
 
 export interface Relays {
   /**
-   * Sends to every relay and resolves as soon as `quorum` (default 1) said OK, or can no longer, or `timeoutMs`
-   * (default 8,000) passed. The others are still sent to.
+   * Sends to every relay whose circuit is closed, and to the others as well when `quorum` (default 1) cannot be reached without them.
+   * Resolves as soon as `quorum` said OK, or can no longer, or `timeoutMs` (default 8,000) passed. The others are still sent to.
    */
   publish(
     event: NostrEvent,
@@ -46,6 +46,9 @@ const maxSeen = 20_000
 const maxQueried = 100_000
 /** How long slower relays get once one has answered in full, ms. */
 const patienceMs = 1_500
+/** Answers in a row that a relay failed to give in time before nobody waits for it any more, and for how long, ms. */
+const maxMisses = 2
+const slowMs = 30_000
 /** When a subscription counts as caught up although a relay never answered, ms. */
 const catchUpMs = 8_000
 
@@ -53,6 +56,9 @@ const catchUpMs = 8_000
 export function openRelays(urls: readonly string[], options: RelayOptions): Relays {
   const relays = new Map<string, Relay>()
   const joined = new Set<(relay: Relay) => void>()
+  const { now = Date.now } = options
+  /** Relays that others had to wait for in vain. */
+  const slow = new Map<Relay, { readonly misses: number; readonly at: number }>()
 
   function add(url: string): Parsed<string> {
     const href = relayUrl(url)
@@ -69,11 +75,20 @@ export function openRelays(urls: readonly string[], options: RelayOptions): Rela
     if (!added.ok) throw new Error(`${url}: ${added.reason}`)
   }
 
-  /** Relays whose answer is worth waiting for: those that are up or try for the first time; all when none is. */
+  function missed(relay: Relay): void {
+    slow.set(relay, { misses: (slow.get(relay)?.misses ?? 0) + 1, at: now() })
+  }
+
+  /**
+   * Relays whose answer is worth waiting for: those that are up or try for the first time, whose circuit is closed, and that lately
+   * answered in time; all when there are none. The others are asked all the same.
+   */
   function hopeful(): Relay[] {
     const all = [...relays.values()]
     const up = all.filter((relay) => {
-      const { state, failures } = relay.status()
+      const { state, failures, circuit } = relay.status()
+      const late = slow.get(relay)
+      if (circuit === 'open' || (late && late.misses >= maxMisses && now() - late.at < slowMs)) return false
       return state === 'open' || (state === 'connecting' && failures === 0)
     })
     return up.length > 0 ? up : all
@@ -86,18 +101,37 @@ export function openRelays(urls: readonly string[], options: RelayOptions): Rela
       new Promise((resolve) => {
         const accepted: string[] = []
         const refusals: { url: string; reason: string }[] = []
-        const total = relays.size
-        const settle = () => {
-          if (accepted.length >= quorum || total - refusals.length < quorum)
-            resolve({ ok: accepted.length >= quorum, accepted: [...accepted], refused: [...refusals] })
+        const all = [...relays.values()]
+        const primary = all.filter((relay) => relay.admit())
+        let fallback = all.filter((relay) => !primary.includes(relay))
+        let sent = 0
+        const send = (to: readonly Relay[]) => {
+          sent += to.length
+          for (const relay of to)
+            void relay.publish(event, timeoutMs).then((outcome) => {
+              if (outcome.ok) accepted.push(relay.url)
+              else refusals.push({ url: relay.url, reason: outcome.reason })
+              settle()
+            })
         }
-        for (const relay of relays.values()) {
-          void relay.publish(event, timeoutMs).then((outcome) => {
-            if (outcome.ok) accepted.push(relay.url)
-            else refusals.push({ url: relay.url, reason: outcome.reason })
-            settle()
+        const settle = () => {
+          if (accepted.length < quorum && sent - refusals.length < quorum && fallback.length > 0) {
+            const rest = fallback
+            fallback = []
+            return send(rest)
+          }
+          if (accepted.length < quorum && sent - refusals.length >= quorum) return
+          const spared = fallback.map((relay) => ({
+            url: relay.url,
+            reason: `spared: ${relay.status().lastError ?? 'it failed too often'}`,
+          }))
+          resolve({
+            ok: accepted.length >= quorum,
+            accepted: [...accepted],
+            refused: [...refusals, ...spared],
           })
         }
+        send(primary)
         settle()
       }),
     query: (filters, { timeoutMs = 5_000 } = {}) =>
@@ -122,6 +156,7 @@ export function openRelays(urls: readonly string[], options: RelayOptions): Rela
                 onCaughtUp: () => {
                   if (--left > 0) return
                   awaited.delete(relay)
+                  slow.delete(relay)
                   if (!answered) {
                     answered = true
                     clearTimeout(deadline)
@@ -141,6 +176,7 @@ export function openRelays(urls: readonly string[], options: RelayOptions): Rela
         if (relays.size === 0 || filters.length === 0) done()
         function done(): void {
           clearTimeout(deadline)
+          if (answered) for (const relay of awaited) missed(relay)
           for (const question of open) question.close()
           const events = [...found.values()].sort(newestFirst)
           const within = new Set(
@@ -155,7 +191,10 @@ export function openRelays(urls: readonly string[], options: RelayOptions): Rela
       const answered = new Set<string>()
       const awaited = new Set(hopeful())
       let caughtUp = false
-      const deadline = setTimeout(finish, catchUpMs)
+      const deadline = setTimeout(() => {
+        for (const relay of awaited) missed(relay)
+        finish()
+      }, catchUpMs)
       function finish(): void {
         clearTimeout(deadline)
         if (!caughtUp) onCaughtUp?.([...answered])
@@ -179,6 +218,7 @@ export function openRelays(urls: readonly string[], options: RelayOptions): Rela
                 if (left.size > 0) return
                 answered.add(relay.url)
                 awaited.delete(relay)
+                slow.delete(relay)
                 if (awaited.size === 0) finish()
               },
               onFailed: () => {

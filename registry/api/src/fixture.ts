@@ -122,6 +122,7 @@ export class Demo {
       length: Cl.uint(this.length),
       notice: Cl.uint(3),
       cap: Cl.uint(100_000_000n),
+      sbtc: Cl.bool(false),
       version: Cl.uint(1),
       from: Cl.uint(0),
       terms: Cl.tuple({

@@ -38,6 +38,8 @@ export interface EpochAt {
   readonly app: ChainApp
   readonly rules: Rules
   readonly row: EpochRow
+  /** In which it settles next: how many of its settlements were voided. */
+  readonly round: number
   readonly burnHeight: number
 }
 

@@ -9,11 +9,11 @@ import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as delay } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { type ContractCall, fund, registerApp, registerMirror } from '@understudy/chain/calls'
+import { type ContractCall, claim, fund, registerApp, registerMirror, veto } from '@understudy/chain/calls'
 import { createStacksClient, type StacksClient } from '@understudy/chain/client'
 import { type Contracts, contractNames, contractsOf } from '@understudy/chain/contracts'
 import { createLogReader } from '@understudy/chain/logReader'
-import { type ChainApp, type ChainSettlement, projectChain } from '@understudy/chain/state'
+import { type ChainApp, type ChainSettlement, isPayable, projectChain } from '@understudy/chain/state'
 import {
   confirmed,
   deployContract,
@@ -22,6 +22,7 @@ import {
   submit,
   transfer,
 } from '@understudy/chain/transactions'
+import { collectBundle, verifyBundle } from '@understudy/chain/verify'
 import { openObjects } from '@understudy/git/objects'
 import { serveRepositories } from '@understudy/git/serve'
 import { blobsOf } from '@understudy/git/tree'
@@ -33,11 +34,12 @@ import {
   parseChallenge,
   possessionDigest,
 } from '@understudy/protocol/challenge'
-import { parseCommitment } from '@understudy/protocol/commitment'
+import { commitmentTemplate, parseCommitment } from '@understudy/protocol/commitment'
 import { epochEnd, proposerOf } from '@understudy/protocol/epoch'
+import { writeBundle } from '@understudy/protocol/epochBundle'
 import { parseEvent } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
-import { merkleRoot, payoutLeafHash } from '@understudy/protocol/merkle'
+import { merkleProof, merkleRoot, payoutLeafHash } from '@understudy/protocol/merkle'
 import { mirrorTemplate } from '@understudy/protocol/mirror'
 import { releaseTemplates } from '@understudy/protocol/release'
 import { attesterKey } from '@understudy/protocol/rules'
@@ -49,6 +51,7 @@ import {
   signedOutcomeTemplate,
 } from '@understudy/protocol/settlement'
 import { signHash } from '@understudy/protocol/sip018'
+import type { Match } from '@understudy/protocol/verify'
 import { openRelays, type Relays } from '@understudy/relays/relays'
 import { signerOf } from '@understudy/relays/signer'
 import { loadVerify } from '@understudy/relays/verify'
@@ -184,14 +187,17 @@ const reasons = () =>
 
 const eventsOf = (kind: number, epoch: number) => relays.query([{ kinds: [kind], '#d': [`${app}:${epoch}`] }])
 
-/** Mines one block after the other until the epoch is settled, each as soon as somebody has sent something. */
-async function settle(epoch: number, last: number): Promise<ChainSettlement> {
+/** Mines one block after the other until the epoch is settled in a round, each as soon as somebody has sent something. */
+async function settle(epoch: number, last: number, round = 0): Promise<ChainSettlement> {
   for (;;) {
     const settled = (await chainApp()).settlements.get(epoch)
-    if (settled) return settled
+    if (settled?.round === round) return settled
     const { burnHeight } = await client.info()
     if (burnHeight >= last) throw new Error(`not settled by ${last}: ${logged()}`)
-    const sent = () => attesters.some((a) => said(a, 'settlement sent').some((line) => line.epoch === epoch))
+    const sent = () =>
+      attesters.some((a) =>
+        said(a, 'settlement sent').some((line) => line.epoch === epoch && line.round === round),
+      )
     for (const end = Date.now() + 6_000; !sent() && Date.now() < end; ) await delay(100)
     await mine()
   }
@@ -605,4 +611,110 @@ test('a lying proposal is co-signed by nobody, and the others settle without its
     return read.ok && read.value.message.root === message.root
   })
   expect(liars.map((event) => event.pubkey)).toEqual([identity.pubkey])
+}, 240_000)
+
+/** The epoch as a stranger computes it again from relays and chain. */
+async function verified(epoch: number): Promise<Match> {
+  const { chainId } = await client.info()
+  const epochKinds = [kinds.commitment, kinds.attestation, kinds.proposal, kinds.coSignature]
+  const epochEvents = async () => (await Promise.all(epochKinds.map((kind) => eventsOf(kind, epoch)))).flat()
+  const collected = await collectBundle({ client, contracts, chainId, epochEvents }, app, epoch)
+  if (collected.ok !== 'collected') throw new Error(JSON.stringify(collected))
+  const bytes = new TextEncoder().encode(writeBundle(collected.bundle))
+  const verdict = verifyBundle(bytes, { app, epoch }, await loadVerify())
+  if (verdict.ok !== 'match') throw new Error(JSON.stringify(verdict))
+  return verdict
+}
+
+/** Waits until the epoch can be paid, and has its first leaf paid. */
+async function pay(epoch: number): Promise<void> {
+  const { outcome } = await verified(epoch)
+  const leaf = outcome.leaves[0]!
+  const proof = merkleProof(outcome.leaves.map(payoutLeafHash), 0)
+  for (;;) {
+    const settled = (await chainApp()).settlements.get(epoch)!
+    if (isPayable(settled, await client.info())) break
+    await mine()
+  }
+  await call(accountOf('funder'), claim(contracts, { app, epoch, leaf, proof }))
+  expect((await chainApp()).settlements.get(epoch)?.claims.get(0)).toMatchObject({
+    ...{ mirror: leaf.mirror, recipient: leaf.recipient, amount: leaf.amount },
+  })
+}
+
+test('an epoch that its maintainer vetoes is settled again in round 1, verified and paid', async () => {
+  const end = epochEnd((await chainApp()).schedule, 2)
+  for (const [at, { child }] of attesters.entries())
+    if (child.exitCode !== null || child.signalCode !== null) {
+      attesters[at] = startAttester(at)
+      await urlOf(attesters[at]!)
+    }
+  await mineTo(end - 60)
+  await probed(2, 6)
+  await mineTo(end)
+  await until('all commitments', 30_000, async () => (await eventsOf(kinds.commitment, 2)).length === 3)
+  await mineTo(end + 3)
+  await until('all attestations', 30_000, async () => (await eventsOf(kinds.attestation, 2)).length === 9)
+  await mineTo(end + 6)
+  const first = await settle(2, end + 17)
+  await call(accountOf('maintainer'), veto(contracts, { app, epoch: 2 }))
+  expect((await chainApp()).settlements.has(2)).toBe(false)
+  const second = await settle(2, end + 30, 1)
+  expect(second.root).toBe(first.root)
+  const match = await verified(2)
+  expect(match.facts.settlement.round).toBe(1)
+  expect(match.bundles).toHaveLength(3)
+  await pay(2)
+}, 240_000)
+
+test('an attester that contradicts itself is reported and banned, and the epoch settles again without it', async () => {
+  const { schedule, rules } = await chainApp()
+  const end = epochEnd(schedule, 3)
+  const keys = rules[0]!.keys
+  // Two attesters settle while the third is down, and one of the two has signed another commitment.
+  const liar = identities.findIndex(({ key }) => key === proposerOf(keys, 3, 0))
+  const absent = (liar + 1) % 3
+  const identity = identities[liar]!
+  await mineTo(end - 60)
+  await probed(3, 6)
+  await mineTo(end)
+  const commitments = await until('all commitments', 30_000, async () => {
+    const found = await eventsOf(kinds.commitment, 3)
+    return found.length === 3 && found
+  })
+  await mineTo(end + 3)
+  await until('all attestations', 30_000, async () => (await eventsOf(kinds.attestation, 3)).length === 9)
+  await attesters[absent]!.ended('SIGTERM')
+  await mineTo(end + 6)
+  const first = await settle(3, end + 17)
+  expect(keys.filter((_, at) => first.signers[at])).toContain(identity.key)
+  const said = commitments.flatMap((event) => {
+    const read = parseCommitment(event, identity.chainId)
+    return read.ok && event.pubkey === identity.pubkey ? [read.value] : []
+  })[0]!
+  const other = { ...said, root: 'ab'.repeat(32) }
+  const template = commitmentTemplate(
+    other,
+    said.header,
+    identity.chainId,
+    identity.secretKey,
+    Math.floor(Date.now() / 1_000),
+  )
+  expect((await relays.publish(await identity.signer.signEvent(template))).ok).toBe(true)
+  await until(
+    () => `a report: ${logged()}`,
+    30_000,
+    async () => attesters.some((a) => a.lines.some((line) => line.msg === 'report sent')),
+  )
+  await mine()
+  const banned = await chainApp()
+  expect([...banned.banned]).toEqual([identity.key])
+  expect(banned.settlements.has(3)).toBe(false)
+  attesters[absent] = startAttester(absent)
+  await urlOf(attesters[absent]!)
+  const second = await settle(3, end + 30, 1)
+  expect(keys.filter((_, at) => second.signers[at])).not.toContain(identity.key)
+  const match = await verified(3)
+  expect(match.bundles.map(({ key }) => key)).toEqual(keys.filter((key) => key !== identity.key))
+  await pay(3)
 }, 240_000)

@@ -7,6 +7,7 @@ import { type AppEpoch, attestedApps } from './chain-view.ts'
 import { dropSuperseded, eventsOfApp, eventsToPublish, keepEvent, markPublished } from './db/events.ts'
 import { type Desk, seconds, sign } from './desk.ts'
 import { belongingOf, filtersOf, keepLimit } from './scope.ts'
+import { accuse } from './settle/accuse.ts'
 
 /** What relays tell us, kept as far as it concerns us; and what we tell them. */
 export interface Follower {
@@ -18,6 +19,9 @@ export interface Follower {
   publishDue(): Promise<void>
   close(): Promise<void>
 }
+
+/** What an attester can contradict itself in. */
+const signedKinds: ReadonlySet<number> = new Set([kinds.commitment, kinds.proposal, kinds.coSignature])
 
 export function createFollower(
   desk: Desk,
@@ -49,6 +53,8 @@ export function createFollower(
       received.inc({ result: 'too-many' })
       return
     }
+    // First, so that a crash in between leaves it to be looked at again.
+    if (signedKinds.has(event.kind)) await accuse(desk, event, app, epoch)
     const fresh = await keepEvent(db, event, { app, epoch, receivedAt: desk.now() })
     received.inc({ result: fresh ? 'kept' : 'known' })
     if (!fresh) return

@@ -1,9 +1,11 @@
+import { randomBytes } from 'node:crypto'
 import { join } from 'node:path'
 import { setTimeout as delay } from 'node:timers/promises'
 import { serve } from '@hono/node-server'
 import { createStacksClient } from '@understudy/chain/client'
 import { contractsOf } from '@understudy/chain/contracts'
 import { listenHost, readConfig } from '@understudy/host/config'
+import { sockets } from '@understudy/host/dial'
 import { readOrCreateKeyFile } from '@understudy/host/key-file'
 import { createLog } from '@understudy/host/log'
 import { createMetrics } from '@understudy/host/metrics'
@@ -88,6 +90,8 @@ const observer: Observer = {
     vantage,
     relays,
     library,
+    dialler: sockets,
+    nonce: () => randomBytes(32).toString('hex'),
     random: Math.random,
     now: Date.now,
     wait: (ms) => delay(ms),

@@ -12,6 +12,7 @@ import { coSign } from './settle/co-sign.ts'
 import { cutOff } from './settle/cut-off.ts'
 import { gather } from './settle/gather.ts'
 import { propose } from './settle/propose.ts'
+import { reportAccused, strikeFallen } from './settle/report.ts'
 import { submitSettlement } from './settle/submit.ts'
 
 /**
@@ -26,7 +27,7 @@ import { submitSettlement } from './settle/submit.ts'
  */
 const stages: readonly Stage[] = [closeEpoch, cutOff, propose, coSign, gather, submitSettlement]
 /** What is left where the chain has a settlement, whoever sent it. */
-const whenSettled: readonly Stage[] = [submitSettlement]
+const whenSettled: readonly Stage[] = [strikeFallen, submitSettlement]
 
 export interface PipelineOptions {
   /** Coordinates to attest; empty for every app whose rules list our key. */
@@ -42,9 +43,11 @@ export async function turn(desk: Desk, options: PipelineOptions): Promise<void> 
   options.follower.follow(apps)
   for (const at of apps) {
     await schedule(desk, at, burnHeight, options.intervalMs)
+    await reportAccused(desk, at.app)
     for (const row of await openEpochs(desk.db, at.app.id)) {
       const rules = rulesAt(at.app, row.epoch)
-      if (rules) await advance(desk, { app: at.app, rules, row, burnHeight })
+      const round = at.app.rounds.get(row.epoch) ?? 0
+      if (rules) await advance(desk, { app: at.app, rules, row, round, burnHeight })
     }
   }
   await options.follower.publishDue()
@@ -62,10 +65,14 @@ async function advance(desk: Desk, at: EpochAt): Promise<void> {
   const { app, row } = at
   try {
     let current = row
-    const due = app.settlements.has(row.epoch) ? whenSettled : stages
+    // Nobody listens to a key that was banned.
+    const idle = app.settlements.has(row.epoch) || app.banned.has(desk.identity.key)
+    const due = idle ? whenSettled : stages
     for (const stage of due) current = await stage(desk, { ...at, row: current })
     // An attempt failed: perhaps somebody lacks what we hold.
-    if (current.final === null && attemptAt(app.schedule, row.epoch, at.burnHeight) === 1)
+    const attempt = attemptAt(app.schedule, row.epoch, at.burnHeight)
+    const failed = due === stages && current.final === null && attempt > 0
+    if (failed && desk.once(`${app.id}:${row.epoch}:${attempt}:again`))
       await releaseEvents(
         desk.db,
         app.id,

@@ -101,7 +101,7 @@ test('a second outcome for the same inputs is not ours to sign', async () => {
   expect(await claimOutcome(db, { ...message, inputs: 'other' }, 'two')).toBe(true)
 })
 
-test('an epoch has one settlement in the outbox: the first', async () => {
+test('a round of an epoch has one settlement in the outbox: the first', async () => {
   const message = {
     pool: 'p',
     app: 'a',
@@ -114,9 +114,12 @@ test('an epoch has one settlement in the outbox: the first', async () => {
   }
   await enqueueSettlement(db, message, ['aa', null, 'bb'], 50.4)
   await enqueueSettlement(db, { ...message, root: 'other' }, [null, 'cc', 'bb'], 10)
-  expect(await outboxOf(db, 'a', 7)).toMatchObject({
+  await enqueueSettlement(db, { ...message, round: 1, root: 'again' }, ['aa', 'bb', null], 90)
+  expect(await outboxOf(db, 'a', 7, 0)).toMatchObject({
     ...{ state: 'pending', root: 'r', allocated: 12n, notBefore: 50, signatures: ['aa', null, 'bb'] },
   })
+  expect(await outboxOf(db, 'a', 7, 1)).toMatchObject({ root: 'again', notBefore: 90 })
+  expect(await outboxOf(db, 'a', 7, 2)).toBeUndefined()
 })
 
 test('following an epoch again changes nothing', async () => {

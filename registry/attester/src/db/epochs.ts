@@ -86,7 +86,7 @@ export interface OutboxRow {
   readonly txHex: string | null
 }
 
-/** Puts a settlement into the outbox; the first one of an epoch stays. */
+/** Puts a settlement into the outbox; the first one of an epoch and round stays. */
 export async function enqueueSettlement(
   db: Database,
   message: SettlementMessage,
@@ -104,21 +104,26 @@ export async function enqueueSettlement(
     .onConflictDoNothing()
 }
 
-export async function outboxOf(db: Database, app: string, epoch: number): Promise<OutboxRow | undefined> {
+export async function outboxOf(
+  db: Database,
+  app: string,
+  epoch: number,
+  round: number,
+): Promise<OutboxRow | undefined> {
   const [row] = await db
     .select()
     .from(settlements)
-    .where(and(eq(settlements.app, app), eq(settlements.epoch, epoch)))
+    .where(and(eq(settlements.app, app), eq(settlements.epoch, epoch), eq(settlements.round, round)))
   return row && { ...row, allocated: BigInt(row.allocated) }
 }
 
 export async function updateOutbox(
   db: Database,
-  { app, epoch }: Pick<OutboxRow, 'app' | 'epoch'>,
+  { app, epoch, round }: Pick<OutboxRow, 'app' | 'epoch' | 'round'>,
   change: Partial<Pick<OutboxRow, 'state' | 'notBefore' | 'attempts' | 'txid' | 'txHex'>>,
 ): Promise<void> {
   await db
     .update(settlements)
     .set(change)
-    .where(and(eq(settlements.app, app), eq(settlements.epoch, epoch)))
+    .where(and(eq(settlements.app, app), eq(settlements.epoch, epoch), eq(settlements.round, round)))
 }

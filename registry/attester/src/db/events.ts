@@ -32,17 +32,25 @@ export async function keepEvent(db: Database, event: NostrEvent, at: Placement):
   return kept.length > 0
 }
 
-/** Events of a kind for an app and epoch, first held first. */
+/** Events of a kind for an app and epoch, first held first; of one author where it is named. */
 export async function eventsOfEpoch(
   db: Database,
   kind: number,
   app: string,
   epoch: number,
+  pubkey?: string,
 ): Promise<HeldEvent[]> {
   return db
     .select({ event: events.event, receivedAt: events.receivedAt })
     .from(events)
-    .where(and(eq(events.app, app), eq(events.kind, kind), eq(events.epoch, epoch)))
+    .where(
+      and(
+        eq(events.app, app),
+        eq(events.kind, kind),
+        eq(events.epoch, epoch),
+        pubkey === undefined ? undefined : eq(events.pubkey, pubkey),
+      ),
+    )
     .orderBy(asc(events.receivedAt), asc(events.id))
 }
 

@@ -120,7 +120,7 @@ export const signedOutcomes = pgTable(
   (t) => [primaryKey({ columns: [t.app, t.epoch, t.round, t.inputs] })],
 )
 
-/** The outbox: one settlement per epoch, sent until the chain has one. */
+/** The outbox: one settlement per epoch and round, sent until the chain has one. */
 export const settlements = pgTable(
   'settlements',
   {
@@ -141,5 +141,22 @@ export const settlements = pgTable(
     txid: text(),
     txHex: text('tx_hex'),
   },
-  (t) => [primaryKey({ columns: [t.app, t.epoch] })],
+  (t) => [primaryKey({ columns: [t.app, t.epoch, t.round] })],
+)
+
+/** Keys that contradicted themselves, with the two events that show it, until the chain has banned them. */
+export const accusations = pgTable(
+  'accusations',
+  {
+    app: text().notNull(),
+    /** 33 bytes hex. */
+    key: text().notNull(),
+    epoch: integer().notNull(),
+    /** The contradicting commitments, or proposals and co-signatures. */
+    events: jsonb().$type<readonly [NostrEvent, NostrEvent]>().notNull(),
+    /** When the chain is next told. */
+    notBefore: moment('not_before').notNull(),
+    attempts: integer().notNull().default(0),
+  },
+  (t) => [primaryKey({ columns: [t.app, t.key] })],
 )

@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type DialOptions, dial, type Phases } from '@understudy/host/dial'
+import type { Dialler, DialOptions, Phases } from '@understudy/host/dial'
 import type { Vantage } from '@understudy/host/vantage'
 import { choosePaths, type Fetched, judgeFile, type ReleaseFiles } from './freshness.ts'
 import { type Verdict, verdictOfDial, worst } from './verdict.ts'
@@ -41,9 +41,9 @@ export interface ContentResult {
 export async function probeContent(
   target: ContentTarget,
   vantage: Vantage,
-  options: DialOptions & { readonly random: () => number },
+  options: DialOptions & { readonly random: () => number; readonly dialler: Dialler },
 ): Promise<ContentResult> {
-  const { random, ...dialling } = options
+  const { random, dialler, ...dialling } = options
   const paths = choosePaths(target.acceptable, target.older, random)
   const verdicts: Verdict[] = []
   let address = ''
@@ -53,7 +53,7 @@ export async function probeContent(
     const entry = path === target.acceptable.at(-1)?.release.entry
     const url = target.web + encodePath(path)
     const headers = visitorHeaders(target.origin, entry)
-    const reply = await dial(url, vantage, { ...dialling, headers, maxBytes: maxFileBytes })
+    const reply = await dialler.dial(url, vantage, { ...dialling, headers, maxBytes: maxFileBytes })
     if (reply.address) address = reply.address
     if (!reply.ok) {
       verdicts.push(verdictOfDial(reply.reason))

@@ -1,5 +1,4 @@
-import { randomBytes } from 'node:crypto'
-import { type LineOptions, openLine } from '@understudy/host/dial'
+import type { Dialler, LineOptions } from '@understudy/host/dial'
 import type { Vantage } from '@understudy/host/vantage'
 import {
   type Challenge,
@@ -32,6 +31,9 @@ export interface PossessionTarget {
 export interface PossessionDeps {
   readonly signer: EventSigner
   readonly verify: Verify
+  readonly dialler: Dialler
+  /** 32 bytes that nobody can guess, hex. */
+  nonce(): string
   /** What the answer must be, from a clone of our own; undefined when we have none. */
   digestOf(challenge: Challenge): Promise<string | undefined>
   /** Milliseconds since 1970. */
@@ -54,7 +56,7 @@ async function makeChallenge(
   deps: PossessionDeps,
 ): Promise<{ event: NostrEvent; challenge: Challenge }> {
   const { app, nodeKey, commit } = target
-  const nonce = randomBytes(32).toString('hex')
+  const nonce = deps.nonce()
   const template = challengeTemplate(
     { app, nodeKey, commit, nonce, host, address },
     Math.floor(deps.now() / 1_000),
@@ -99,7 +101,7 @@ export async function askDirectly(
   deps: PossessionDeps,
 ): Promise<PossessionResult> {
   const start = performance.now()
-  const line = await openLine(target.web, vantage, options)
+  const line = await deps.dialler.openLine(target.web, vantage, options)
   if (!line.ok) return { verdict: verdictOfDial(line.reason), address: line.address ?? '', rttMicros: 0 }
   const { address } = line
   const { host, pathname } = new URL(target.web)

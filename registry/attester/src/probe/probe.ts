@@ -50,8 +50,8 @@ export interface ProbeResult {
 
 /** One probe of one mirror: content and freshness, then possession (over HTTP, now and then over relays), now and then the fork. */
 export async function probe(target: ProbeTarget, deps: ProbeDeps): Promise<ProbeResult> {
-  const { vantage, random, timeoutMs, localAddress } = deps
-  const content = await probeContent(target.content, vantage, { timeoutMs, localAddress, random })
+  const { vantage, dialler, random, timeoutMs, localAddress } = deps
+  const content = await probeContent(target.content, vantage, { timeoutMs, localAddress, random, dialler })
   const verdicts: Verdict[] = [content.verdict]
   let address = content.address
   let baseline = lower(target.baseline, address, content.firstByteMicros)

@@ -18,7 +18,7 @@ export interface HeldBundle {
   readonly completeAt: number
 }
 
-/** What we hold of an epoch, by key ascending. A key with two commitments has none. design: Settlement. */
+/** What we hold of an epoch, by key ascending. A banned key has no part in it, nor one with two commitments. design: Settlement. */
 export async function heldBundles(
   desk: Pick<Desk, 'db' | 'identity' | 'contracts'>,
   { app, rules, row }: Pick<EpochAt, 'app' | 'rules' | 'row'>,
@@ -29,9 +29,10 @@ export async function heldBundles(
     const read = parseCommitment(event, desk.identity.chainId)
     if (!read.ok || read.value.pool !== desk.contracts.pool) continue
     const key = attesterKey(event.pubkey)
-    if (!rules.keys.includes(key)) continue
+    if (!rules.keys.includes(key) || app.banned.has(key)) continue
     const own = commitments.get(key) ?? []
-    if (own.some((c) => c.commitment.root === read.value.root)) continue
+    const { root, count } = read.value
+    if (own.some(({ commitment }) => commitment.root === root && commitment.count === count)) continue
     commitments.set(key, [...own, { commitment: read.value, receivedAt }])
   }
   const attestations = readAttestations(await eventsOfEpoch(desk.db, kinds.attestation, app.id, row.epoch))

@@ -10,15 +10,22 @@ import { hashOf, outcomesSigned, signOutcome } from './propose.ts'
 
 /** Recomputes what others proposed in their turn, and signs it too when it is the same, and only then. */
 export const coSign: Stage = async (desk, at) => {
-  const { app, rules, row, burnHeight } = at
+  const { app, rules, row, round, burnHeight } = at
   const open = attemptAt(app.schedule, row.epoch, burnHeight)
   if (row.cutOffAt === 0 || open < 0) return row
   const signed = await outcomesSigned(desk, at)
   for (const proposal of await proposalsOf(desk, at)) {
     const { attester, attempt, message } = proposal
+    // What was proposed for a round that is over was settled in it, or never will be.
+    if (message.round < round) continue
     if (attester === desk.identity.pubkey || signed.has(hashOf(desk, message))) continue
-    const ours = attempt <= open && proposerOf(rules.keys, row.epoch, attempt) === attesterKey(attester)
-    const reason = ours ? await refusal(desk, at, proposal) : 'not its turn'
+    const turn = attempt <= open && proposerOf(rules.keys, row.epoch, attempt) === attesterKey(attester)
+    const reason =
+      message.round > round
+        ? 'a round that has not begun'
+        : turn
+          ? await refusal(desk, at, proposal)
+          : 'not its turn'
     if (reason && desk.once(`${proposal.eventId}:${reason}`)) {
       const what = { app: app.id, epoch: row.epoch, attempt, proposal: proposal.eventId, reason }
       desk.log.warn(what, 'not co-signing')

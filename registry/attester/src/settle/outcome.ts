@@ -5,9 +5,6 @@ import type { Basis } from '../chain-view.ts'
 import type { Desk, EpochAt } from '../desk.ts'
 import type { HeldBundle } from './bundles.ts'
 
-/** Settlements of an epoch that were voided. The contract of today cannot void one. */
-const round = 0
-
 export interface ComputedOutcome {
   readonly inputs: Inputs
   readonly message: SettlementMessage
@@ -17,7 +14,7 @@ export interface ComputedOutcome {
 /** The outcome of an epoch from these bundles: a pure function of what `inputs` names, on the chain's state at the anchor. */
 export function computeOutcome(
   desk: Pick<Desk, 'contracts'>,
-  { app, rules, row }: Pick<EpochAt, 'app' | 'rules' | 'row'>,
+  { app, rules, row, round }: Pick<EpochAt, 'app' | 'rules' | 'row' | 'round'>,
   { anchor, app: below }: Basis,
   chosen: readonly HeldBundle[],
 ): ComputedOutcome {

@@ -16,14 +16,15 @@ import { admissibleBundles, type ComputedOutcome, computeOutcome } from './outco
 
 /** When it is our turn: computes the outcome from everything admissible that we hold, signs it and says so. */
 export const propose: Stage = async (desk, at) => {
-  const { app, rules, row, burnHeight } = at
+  const { app, rules, row, round, burnHeight } = at
   const attempt = attemptAt(app.schedule, row.epoch, burnHeight)
   if (row.cutOffAt === 0 || attempt < 0) return row
   if (proposerOf(rules.keys, row.epoch, attempt) !== desk.identity.key) return row
   const chosen = admissibleBundles(await heldBundles(desk, at), row, desk.deltaMs)
-  const what = { app: app.id, epoch: row.epoch, attempt, bundles: chosen.length }
+  const what = { app: app.id, epoch: row.epoch, round, attempt, bundles: chosen.length }
   if (chosen.length < threshold(rules.keys)) {
-    if (desk.once(`${app.id}:${row.epoch}:${attempt}`)) desk.log.warn(what, 'too few bundles to propose')
+    if (desk.once(`${app.id}:${row.epoch}:${round}:${attempt}`))
+      desk.log.warn(what, 'too few bundles to propose')
     return row
   }
   const basis = await desk.chain.basisBelow(app.id, epochEnd(app.schedule, row.epoch))
@@ -68,8 +69,8 @@ export async function signOutcome(
     await keepEvent(tx, event, { ...place, outgoing: 'due' })
     return true
   })
-  const { root, allocated, count } = message
-  const what = { app: app.id, epoch: row.epoch, attempt, root, allocated: String(allocated), count }
+  const { round, root, allocated, count } = message
+  const what = { app: app.id, epoch: row.epoch, round, attempt, root, allocated: String(allocated), count }
   if (!signed) desk.log.error(what, 'another outcome was signed for these inputs; not signing this one')
   else desk.log.info(what, kind === kinds.proposal ? 'proposed' : 'co-signed')
   return signed

@@ -1,0 +1,104 @@
+import { Cl, cvToString } from '@stacks/transactions'
+import { beginUnbond, changeRules, endRules, replaceReleaseKey, retire } from '@understudy/chain/calls'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { type App, accounts, contracts, type Network, openNetwork, terms } from './network.ts'
+
+/** The last value that is taken and the first that is not, where the other tests stay inside. */
+
+const { maintainer, operator } = accounts
+const lastEpoch = 1_000_000_000
+
+let network: Network
+beforeAll(async () => {
+  network = await openNetwork()
+})
+
+const change = (app: App, from: number) =>
+  network.send(changeRules(contracts, { app: app.id, from, terms }), maintainer).outcome
+const ask = (app: App, name: string, epoch: number) =>
+  cvToString(network.read(contracts.quorum, name, [Cl.bufferFromHex(app.id), Cl.uint(epoch)]))
+
+describe('the last epoch that is counted', () => {
+  it('has a begin, an end and rules; the next has only a begin', () => {
+    const app = network.openApp()
+    const begin = app.schedule.start + lastEpoch * app.schedule.length
+    expect(ask(app, 'epoch-begin', lastEpoch)).toBe(`(some u${begin})`)
+    expect(ask(app, 'epoch-end', lastEpoch)).toBe(`(some u${begin + 60})`)
+    expect(ask(app, 'epoch-begin', lastEpoch + 1)).toBe(`(some u${begin + 60})`)
+    expect(ask(app, 'epoch-end', lastEpoch + 1)).toBe('none')
+    expect(ask(app, 'epoch-begin', lastEpoch + 2)).toBe('none')
+    expect(ask(app, 'rules-at', lastEpoch)).toContain('(version u1)')
+    expect(ask(app, 'rules-at', lastEpoch + 1)).toBe('none')
+  })
+
+  it('may get rules of its own, the next may not', () => {
+    const app = network.openApp()
+    expect(change(app, lastEpoch + 1)).toBe('ERR_FROM')
+    expect(change(app, lastEpoch)).toBe('ok')
+  })
+
+  it('bounds the number of a release too', () => {
+    const app = network.openApp()
+    const replace = (minSeq: number) =>
+      network.send(
+        replaceReleaseKey(contracts, { app: app.id, releaseKey: '99'.repeat(32), minSeq }),
+        maintainer,
+      ).outcome
+    expect(replace(lastEpoch + 1)).toBe('ERR_MIN_SEQ')
+    expect(replace(lastEpoch)).toBe('ok')
+  })
+})
+
+describe('rules after rules that were ended', () => {
+  it('begin where those ended or later, not before', () => {
+    const app = network.openApp()
+    expect(network.send(endRules(contracts, app.id), maintainer)).toMatchObject({ value: Cl.uint(3) })
+    expect(change(app, 2)).toBe('ERR_FROM')
+    expect(change(app, 3)).toBe('ok')
+  })
+})
+
+describe('a mirror that unbonds and is retired later', () => {
+  it('stopped counting when it said so first', () => {
+    const app = network.openApp()
+    network.bondMirror(app)
+    network.send(beginUnbond(contracts, { app: app.id, mirror: 1 }), operator)
+    const begun = network.burnHeight
+    network.mineTo(app.end(0))
+    network.send(retire(contracts, { app: app.id, mirror: 1 }), operator)
+    const id = [Cl.bufferFromHex(app.id), Cl.uint(1)]
+    const row = cvToString(network.read(contracts.registry, 'get-mirror', id))
+    expect(row).toContain(`(unbonding (some u${begun}))`)
+    expect(row).toContain('(rows u1)')
+  })
+})
+
+describe('the clock of an app', () => {
+  it('says when the last ended epoch can no longer be settled', () => {
+    const app = network.openApp()
+    const read = () => cvToString(network.read(contracts.quorum, 'clock', [Cl.bufferFromHex(app.id)]))
+    expect(read()).toContain('(closes u0) (epoch u0)')
+    expect(read()).toContain('(next u0)')
+    network.mineTo(app.schedule.start)
+    expect(read()).toContain('(next u1)')
+    network.mineTo(app.end(0) - 1)
+    expect(read()).toContain('(closes u0) (epoch u0)')
+    network.mineTo(app.end(0))
+    expect(read()).toContain(`(closes u${app.end(0) + terms.window}) (epoch u1)`)
+    network.mineTo(app.end(1))
+    expect(read()).toContain(`(closes u${app.end(1) + terms.window}) (epoch u2)`)
+  })
+
+  it('takes the window of the rules that governed the ended epoch, not of those that follow', () => {
+    const app = network.openApp()
+    network.send(
+      changeRules(contracts, { app: app.id, from: 3, terms: { ...terms, window: 24 } }),
+      maintainer,
+    )
+    const read = () => cvToString(network.read(contracts.quorum, 'clock', [Cl.bufferFromHex(app.id)]))
+    network.mineTo(app.end(2))
+    expect(read()).toContain(`(closes u${app.end(2) + terms.window})`)
+    network.mineTo(app.end(3))
+    expect(read()).toContain(`(closes u${app.end(3) + 24})`)
+  })
+})

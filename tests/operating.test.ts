@@ -1,0 +1,150 @@
+import { spawn } from 'node:child_process'
+import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { connect } from '@understudy/host/postgres'
+import { type Network, startNetwork } from '@understudy/localnet/network'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { installPacked, plainEnv, publishedPackages } from './operator/packed.ts'
+
+const folder = mkdtempSync(join(tmpdir(), 'understudy-operating-'))
+/** Stands for a checkout of the project: `npm start` keeps its network below it. */
+const checkout = join(folder, 'checkout')
+let packed: { readonly bin: string; readonly modules: string }
+let network: Network
+
+afterAll(async () => {
+  await network?.stop()
+  rmSync(folder, { recursive: true, force: true })
+}, 60_000)
+
+/** The commands of docs/operating.md, block by block: a fence that says only `sh` is run. */
+function commands(): string[] {
+  const text = readFileSync(new URL('../docs/operating.md', import.meta.url), 'utf8')
+  return [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block!)
+}
+
+interface Ran {
+  readonly code: number | null
+  /** What every block said. */
+  readonly said: readonly string[]
+  /** When every block began, ms since 1970. */
+  readonly began: readonly number[]
+}
+
+/** Runs blocks in one shell, as somebody would who types them one after another; the first that fails ends it. */
+function shell(blocks: readonly string[], timeoutMs: number): Promise<Ran> {
+  const script = blocks.map((block, at) => `echo '@@ ${at}'\n${block}`).join('\n')
+  const said: string[] = []
+  const began: number[] = []
+  return new Promise((resolve, reject) => {
+    const child = spawn(
+      'bash',
+      ['-euo', 'pipefail', '-c', `trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n${script}`],
+      {
+        cwd: checkout,
+        env: { ...plainEnv, HOME: folder, PATH: `${packed.bin}:${process.env.PATH}` },
+        stdio: ['ignore', 'pipe', 'pipe'],
+      },
+    )
+    const timer = setTimeout(() => child.kill('SIGTERM'), timeoutMs)
+    for (const stream of [child.stdout, child.stderr]) {
+      createInterface({ input: stream }).on('line', (line) => {
+        if (/^@@ \d+$/.test(line)) {
+          began.push(Date.now())
+          said.push('')
+        } else said[said.length - 1] += `${line}\n`
+      })
+    }
+    child.once('error', reject)
+    child.once('close', (code) => {
+      clearTimeout(timer)
+      resolve({ code, said, began })
+    })
+  })
+}
+
+describe('the published packages', () => {
+  it('depend on each other by version, on nothing by git or path, and say their licence', () => {
+    const packages = publishedPackages()
+    const own = new Map(packages.map(({ file }) => [file.name, file.version]))
+    expect(own.has('understudy')).toBe(true)
+    for (const { file } of packages) {
+      expect(file.license, file.name).toBe('MIT')
+      for (const [name, range] of Object.entries(file.dependencies ?? {})) {
+        expect(range, `${file.name}: ${name}`).toMatch(/^[\^~]?\d+\.\d+\.\d+(-[\w.]+)?$/)
+        if (name === 'understudy' || name.startsWith('@understudy/'))
+          expect(range, `${file.name}: ${name}`).toBe(own.get(name))
+      }
+    }
+  })
+
+  it('install in a folder of their own, without links, and run', { timeout: 300_000 }, async () => {
+    packed = await installPacked(folder)
+    for (const { file } of publishedPackages()) {
+      const installed = join(packed.modules, file.name)
+      expect(lstatSync(installed).isSymbolicLink(), file.name).toBe(false)
+      expect(readdirSync(installed)).toContain('LICENSE')
+      const inside = readdirSync(installed, { recursive: true }).map(String)
+      expect(inside.filter((path) => /\.test\.|\.tsbuildinfo$/.test(path))).toEqual([])
+    }
+    mkdirSync(checkout)
+    const { code, said } = await shell(['understudy --help', 'understudy node --help'], 60_000)
+    expect(code).toBe(0)
+    expect(said[0]).toContain('doctor')
+    expect(said[1]).toContain('environment')
+  })
+})
+
+describe('docs/operating.md, with the packed packages', () => {
+  beforeAll(async () => {
+    network = await startNetwork({ dataDir: join(checkout, '.understudy'), ports: 'any', lead: 60 })
+  }, 240_000)
+
+  it('leads from a fork to the first passed probe and the first reward, every command to the letter', {
+    timeout: 460_000,
+  }, async () => {
+    const blocks = commands()
+    const { code, said, began } = await shell(blocks, 450_000)
+    expect(code, said.slice(-2).join('\n')).toBe(0)
+
+    const blockOf = (command: string) => {
+      const at = blocks.findIndex((block) => block.includes(command))
+      expect(at, command).toBeGreaterThanOrEqual(0)
+      return at
+    }
+    expect(said[blockOf('understudy mirror expect')]).toContain('A place of its own earns up to')
+    expect(said[blockOf('understudy doctor')]).toContain('all is well')
+    expect(said[blockOf('understudy mirror rewards\n')]).toMatch(/paid by 0x[0-9a-f]{64}/)
+
+    const cloned = began[blockOf('git clone')]!
+    const firstProbe = await firstPassed(said[blockOf('understudy mirror register')]!)
+    const seconds = (firstProbe - cloned) / 1_000
+    console.log(JSON.stringify({ docs: 'operating', cloneToFirstPassedProbeSeconds: seconds }))
+    expect(firstProbe).toBeGreaterThan(cloned)
+  })
+})
+
+/** When an attester first found the mirror that these lines registered to pass, ms since 1970. */
+async function firstPassed(registration: string): Promise<number> {
+  const mirror = Number(/^mirror {7}(\d+)$/m.exec(registration)?.[1])
+  const password = readFileSync(join(network.dataDir, 'postgres.password'), 'utf8').trim()
+  const { postgres } = JSON.parse(readFileSync(join(network.dataDir, 'ports.json'), 'utf8')) as {
+    postgres: number
+  }
+  const found = await Promise.all(
+    [...network.attesters.keys()].map(async (name) => {
+      const database = `understudy_${name.replace('-', '_')}`
+      const pool = connect(`postgres://postgres:${password}@127.0.0.1:${postgres}/${database}`)
+      try {
+        const query = "select min(at) as at from observations where mirror = $1 and outcome = 'passed'"
+        const { rows } = await pool.query<{ at: Date | null }>(query, [mirror])
+        return rows[0]?.at?.getTime() ?? Number.POSITIVE_INFINITY
+      } finally {
+        await pool.end()
+      }
+    }),
+  )
+  return Math.min(...found)
+}

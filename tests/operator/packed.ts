@@ -1,0 +1,65 @@
+import { execFile } from 'node:child_process'
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+
+const execute = promisify(execFile)
+const root = fileURLToPath(new URL('../../', import.meta.url))
+
+/** This process's environment without what `npm test` adds to it: a folder elsewhere is no part of this workspace. */
+export const plainEnv: Record<string, string | undefined> = Object.fromEntries(
+  Object.entries(process.env).filter(
+    ([name]) =>
+      !/^npm_(?!config_(registry|cache|userconfig)$)/i.test(name) &&
+      !/^(INIT_CWD|NODE_ENV|VITEST.*)$/.test(name),
+  ),
+)
+
+export interface PackageFile {
+  readonly name: string
+  readonly version: string
+  readonly private?: boolean
+  readonly license?: string
+  readonly dependencies?: Readonly<Record<string, string>>
+}
+
+/** The packages that are published: every workspace that is not private. */
+export function publishedPackages(): { readonly folder: string; readonly file: PackageFile }[] {
+  const read = (folder: string) =>
+    JSON.parse(readFileSync(join(root, folder, 'package.json'), 'utf8')) as PackageFile & {
+      workspaces: string[]
+    }
+  const folders = read('.').workspaces.flatMap((pattern) =>
+    pattern.endsWith('/*')
+      ? readdirSync(join(root, pattern.slice(0, -2))).map((name) => join(pattern.slice(0, -2), name))
+      : [pattern],
+  )
+  return folders
+    .filter((folder) => existsSync(join(root, folder, 'package.json')))
+    .map((folder) => ({ folder, file: read(folder) }))
+    .filter(({ file }) => !file.private)
+}
+
+/** Packs every published package, and installs them in an empty folder, as `npm install` would from a registry. Gives the folder of the programs. */
+export async function installPacked(
+  folder: string,
+): Promise<{ readonly bin: string; readonly modules: string }> {
+  const packs = join(folder, 'packs')
+  const home = join(folder, 'installed')
+  for (const path of [packs, home]) mkdirSync(path, { recursive: true })
+  const workspaces = publishedPackages().map(({ folder }) => `--workspace=${folder}`)
+  await execute('npm', ['pack', '--silent', `--pack-destination=${packs}`, ...workspaces], {
+    cwd: root,
+    env: plainEnv,
+  })
+  writeFileSync(join(home, 'package.json'), '{ "private": true }\n')
+  const tarballs = readdirSync(packs).map((name) => join(packs, name))
+  await execute('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--silent', ...tarballs], {
+    cwd: home,
+    env: plainEnv,
+    timeout: 240_000,
+  })
+  const modules = join(home, 'node_modules')
+  return { bin: join(modules, '.bin'), modules }
+}
