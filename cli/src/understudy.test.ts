@@ -172,4 +172,29 @@ describe('release', () => {
     const { err } = await run(['release', '--app', app], chain)
     expect(err).toContain('HEAD is no commit of')
   })
+
+  test.each([
+    [
+      'is not reproducible',
+      `writeFileSync('dist/a.txt', String(Math.random()))`,
+      /\/a\.txt changes with every build/,
+    ],
+    ['fails', `throw new Error('no such template')`, /no such template/],
+    ['makes nothing', '', /is no file|no files|output folder/],
+  ])('a build that %s is not signed', async (_, script, why) => {
+    await run(['keys', 'new'])
+    const git = (...args: string[]) =>
+      execFileSync('git', ['-c', 'user.name=Ada', '-c', 'user.email=ada@example.org', ...args], {
+        cwd: folder,
+      })
+    git('init', '--quiet')
+    const made = script ? `mkdirSync('dist');${script}` : ''
+    writeFileSync(join(folder, 'build.mjs'), `import { mkdirSync, writeFileSync } from 'node:fs';${made}`)
+    git('add', 'build.mjs')
+    git('commit', '--quiet', '--message', 'one')
+    const { code, err } = await run(['release', '--app', app, '--build', 'node build.mjs'], chain)
+    expect(code).toBe(1)
+    expect(err).toMatch(why)
+    expect(err).toContain('fix: ')
+  })
 })

@@ -16,6 +16,8 @@ import { startRelay } from './relay/fixture.ts'
 import type { AppRules } from './rules.ts'
 import { startWatch, type WatchParts } from './watch.ts'
 
+vi.setConfig({ testTimeout: 120_000 })
+
 const app = 'a'.repeat(64)
 const secretOf = (byte: number) => new Uint8Array(32).fill(byte)
 const attesters = [1, 2, 3].map((byte) => signerOf(secretOf(byte)))

@@ -6,10 +6,12 @@ import { join } from 'node:path'
 import { type Objects, openObjects } from '@understudy/git/objects'
 import { type SampleRepository, sampleRepository } from '@understudy/git/sample'
 import type { Release } from '@understudy/protocol/release'
-import { afterAll, beforeAll, expect, test } from 'vitest'
+import { afterAll, beforeAll, expect, test, vi } from 'vitest'
 import { type BuildParts, buildCommit, createBuilder, manifestOf } from './build.ts'
 import { createFiles, type Files } from './files.ts'
 import { isolation } from './sandbox.ts'
+
+vi.setConfig({ testTimeout: 120_000 })
 
 /** A site generator as people have them: reads sources, writes pages and a bundle. */
 const generator = `

@@ -1,7 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { type IncomingMessage, request } from 'node:http'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -32,12 +33,19 @@ import {
 import type { EventSigner, NostrEvent, Verify } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import { parseHeartbeat, parseMirror } from '@understudy/protocol/mirror'
-import { decodeManifest, manifestPath, releaseTemplates } from '@understudy/protocol/release'
+import {
+  type BuildRecipe,
+  decodeManifest,
+  manifestPath,
+  releaseTemplates,
+} from '@understudy/protocol/release'
 import { attesterKey } from '@understudy/protocol/rules'
 import { openRelays, type Relays } from '@understudy/relays/relays'
 import { signerOf } from '@understudy/relays/signer'
 import { loadVerify } from '@understudy/relays/verify'
+import { encrypt } from 'nostr-tools/nip49'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { buildCommit } from './build.ts'
 import { openStore } from './relay/store.ts'
 
 const root = new URL('../../', import.meta.url)
@@ -102,7 +110,7 @@ async function start(main: string, env: Record<string, string>, args: string[] =
 }
 
 /** Asks again until there is something. */
-async function until<T>(look: () => Promise<T | undefined | false>, what: string, ms = 20_000): Promise<T> {
+async function until<T>(look: () => Promise<T | undefined | false>, what: string, ms = 60_000): Promise<T> {
   const deadline = Date.now() + ms
   for (;;) {
     const found = await look()
@@ -112,7 +120,7 @@ async function until<T>(look: () => Promise<T | undefined | false>, what: string
   }
 }
 
-const startNode = () =>
+const startNode = (change: Record<string, string> = {}) =>
   start('node/dist/main.js', {
     STACKS_API_URL: stacksUrl,
     DEPLOYER: addressOf(chainKeys.deployer, 0x80000000),
@@ -126,15 +134,27 @@ const startNode = () =>
     GEOHASH: 'u0yjj',
     COUNTRY: 'DE',
     UPDATE_SPREAD_SECONDS: '0.2',
+    ...change,
   })
 
 /** Signs a release of a commit of the source and publishes both events. `forged` says what is not so. */
-async function publishRelease(seq: number, commit: string, forged: { tree?: string; extra?: string } = {}) {
+async function publishRelease(
+  seq: number,
+  commit: string,
+  forged: { tree?: string; extra?: string; build?: BuildRecipe } = {},
+) {
   const dir = join(source.dir, '.git')
   const objects = openObjects(dir)
-  const blobs = await blobsOf(dir, commit)
-  const files = blobs.ok ? await hashFiles(blobs.value, objects) : blobs
+  const files = await filesOf()
   await objects.close()
+  async function filesOf() {
+    const blobs = await blobsOf(dir, commit)
+    if (!forged.build) return blobs.ok ? hashFiles(blobs.value, objects) : blobs
+    const built = await buildCommit(commit, forged.build, { gitDir: dir, objects })
+    if (!built.ok) return built
+    await built.value.remove()
+    return { ok: true, value: [...built.value.files] } as const
+  }
   if (!files.ok) throw new Error(files.reason)
   const listed = forged.extra ? [...files.value, { path: forged.extra, sha256: '0'.repeat(64) }] : files.value
   // Two within one second would not replace each other.
@@ -149,6 +169,7 @@ async function publishRelease(seq: number, commit: string, forged: { tree?: stri
       seq,
       entry: '/index.html',
       files: listed,
+      build: forged.build,
     },
     signedAt,
   )
@@ -221,8 +242,11 @@ const sampleFiles = (word: string): Record<string, string | Uint8Array> => ({
   ...Object.fromEntries(Array.from({ length: 1_100 }, (_, i) => [`data/${i % 10}/${i}.json`, `{"i":${i}}`])),
 })
 
+/** `npm run kill:node` for 200. */
+const kills = Number(process.env.KILLS ?? 20)
+
 // One story: each test goes on where the one before ended.
-describe('a fallback node', { timeout: 60_000 }, () => {
+describe('a fallback node', { timeout: 180_000 }, () => {
   let commit: string
   let newer: string
 
@@ -503,5 +527,108 @@ describe('a fallback node', { timeout: 60_000 }, () => {
     await expect(fetch(before.url)).rejects.toThrow()
     expect(before.lines.some((line) => line.includes('shutting down'))).toBe(true)
     expect(before.lines.some((line) => line.includes('shutdown step failed'))).toBe(false)
+  })
+
+  test('told to end while it sends a file, it sends all of it', async () => {
+    node = await startNode()
+    const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+      request(`${node.url}/big.bin`, resolve).on('error', reject).end()
+    })
+    // More than the sockets between us can hold: the rest is sent after the signal.
+    const ended = node.kill('SIGTERM')
+    let bytes = 0
+    for await (const chunk of answer) bytes += (chunk as Buffer).length
+    expect(bytes).toBe(big.length)
+    await said('shutting down')
+    await ended
+    await expect(fetch(`${node.url}/`)).rejects.toThrow()
+    expect(node.lines.some((line) => line.includes('shutdown step failed'))).toBe(false)
+  })
+
+  test('with an empty disk and its key from outside it comes back as the same mirror', async () => {
+    const file = join(home, 'node', 'node.key')
+    expect(statSync(file).mode & 0o777).toBe(0o600)
+    const secret = Uint8Array.from(Buffer.from(readFileSync(file, 'utf8').trim(), 'hex'))
+    rmSync(join(home, 'node'), { recursive: true })
+    node = await startNode({ NODE_KEY: encrypt(secret, 'open sesame', 8), NODE_KEY_PASSWORD: 'open sesame' })
+    await serving(7)
+    expect(await (await get('/')).text()).toBe('seven')
+    expect((await status()).nodeKey).toBe(signerOf(secret).pubkey)
+    expect(existsSync(file)).toBe(false)
+    await until(async () => (await get('/readyz')).status === 200, 'ready')
+    const logs = programs.flatMap(({ lines }) => lines).join()
+    for (const word of [Buffer.from(secret).toString('hex'), 'open sesame', 'ncryptsec'])
+      expect(logs).not.toContain(word)
+    await node.kill('SIGKILL')
+  })
+
+  test(
+    'killed at random moments of updates, it never serves a half release',
+    async () => {
+      const listed = new Map<string, ReadonlyMap<string, string>>()
+      const publish = async (seq: number, files: Record<string, string | Uint8Array | null>) => {
+        const commit = source.commit(files)
+        source.push(forge.root, 'fork')
+        const { manifest, files: made } = await publishRelease(seq, commit)
+        listed.set(manifest, new Map(made.map(({ path, sha256 }) => [path, sha256])))
+      }
+      const gone = Object.keys(sampleFiles('')).filter(
+        (path) => path.startsWith('data/') && path !== 'data/0/0.json',
+      )
+      await publish(8, Object.fromEntries(gone.map((path) => [path, null])))
+      node = await startNode()
+      await serving(8)
+      const seen = new Set<unknown>()
+      for (let seq = 9; seq < 9 + kills; seq++) {
+        await publish(seq, {
+          'index.html': `release ${seq}`,
+          'assets/app.js': `run(${seq})`,
+          'big.bin': Buffer.alloc(3_000_000, `release ${seq} `),
+        })
+        await pause(Math.random() * 600)
+        await node.kill('SIGKILL')
+        node = await startNode()
+        const first = await get('/')
+        expect(first.status).toBe(200)
+        const manifest = first.headers.get('x-understudy-release')!
+        seen.add(manifest)
+        const release = listed.get(manifest)!
+        for (const [path, sha256] of [['/', release.get('/index.html')] as const, ...release]) {
+          const answer = await get(path, { headers: { 'x-understudy-release': manifest } })
+          const bytes = new Uint8Array(await answer.arrayBuffer())
+          expect([path, createHash('sha256').update(bytes).digest('hex')]).toEqual([path, sha256])
+        }
+      }
+      await serving(8 + kills)
+      console.log(`${kills} kills; ${seen.size} releases were served right after one`)
+    },
+    60_000 + kills * 20_000,
+  )
+
+  test('builds a release that is built, where it may, and serves the output; challenges ask for the sources', async () => {
+    const recipe = { command: ['node', 'make.mjs'], output: 'site' }
+    const script = `import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+      mkdirSync('site')
+      writeFileSync('site/index.html', readFileSync('index.html', 'utf8').toUpperCase())`
+    const built = source.commit({ 'index.html': 'made of sources', 'make.mjs': script })
+    source.push(forge.root, 'fork')
+    const seq = 9 + kills
+    await publishRelease(seq, built, { build: recipe })
+    await said('this node builds nothing; set MODE=build')
+    expect((await status()).seq).toBe(seq - 1)
+    await node.kill('SIGTERM')
+    node = await startNode({ MODE: 'build' })
+    await serving(seq)
+    expect(await (await get('/')).text()).toBe('MADE OF SOURCES')
+    expect((await get('/make.mjs')).status).toBe(404)
+    await node.kill('SIGTERM')
+    // What was built is there at once: nothing is built again for it.
+    node = await startNode()
+    expect(await (await get('/')).text()).toBe('MADE OF SOURCES')
+    commit = built
+    const challenge = await challengeOf()
+    const answer = parseAnswer((await (await ask(challenge)).json()) as NostrEvent)
+    expect(answer).toMatchObject({ ok: true, value: { digest: await expectedDigest(challenge) } })
+    await node.kill('SIGTERM')
   })
 })

@@ -28,6 +28,7 @@ import { createBuilder } from './build.ts'
 import { createChallengeDesk } from './challenges.ts'
 import { codePath, createCode } from './code.ts'
 import { nodeEnv, relayUrlOf } from './config.ts'
+import { createDrain } from './drain.ts'
 import { everywhere, keptOf } from './everywhere.ts'
 import { createFiles } from './files.ts'
 import { createListener } from './listener.ts'
@@ -210,9 +211,13 @@ const answer: typeof desk.answer = async (input, from) => {
   return result
 }
 
+/** How long answers that have begun may take once the end has begun, ms. Containers are killed 10 s after they were told to end. */
+const drainMs = 6_000
+
 function unready(): string[] {
   const connected = relays.status().some(({ state }) => state === 'open')
   return [
+    ...(drain.begun() ? ['shutting down'] : []),
     ...(site.current() ? [] : ['no release is verified yet', ...pipeline.troubles()]),
     ...(connected ? [] : ['no relay is connected']),
   ]
@@ -262,6 +267,7 @@ const own = buildApp({
 })
 const listen = createListener({ site, serve, own, metrics, onError })
 const server = createServer((req, res) => void (code.handle(req, res) || listen(req, res)))
+const drain = createDrain(server)
 // A client that stops reading, or never finishes asking, is let go; open WebSockets have pings of their own.
 server.headersTimeout = 10_000
 server.requestTimeout = 30_000
@@ -308,32 +314,29 @@ const watch = startWatch({
   now,
 })
 
-onShutdown(log, [
-  ['announcer', () => announcer.stop()],
-  ['watch', () => watch.stop()],
-  ['alerts', () => alerts.stop()],
-  ['challenges', () => heard.map((subscription) => subscription.close())],
+onShutdown(
+  log,
   [
-    'pipeline',
-    () => {
-      stopping.abort()
-      return pipeline.stop()
-    },
+    ['listening', () => drain.begin()],
+    ['announcer', () => announcer.stop()],
+    ['watch', () => watch.stop()],
+    ['alerts', () => alerts.stop()],
+    ['challenges', () => heard.map((subscription) => subscription.close())],
+    [
+      'pipeline',
+      () => {
+        stopping.abort()
+        return pipeline.stop()
+      },
+    ],
+    ['upkeep', () => upkeep.stop()],
+    ['siblings', () => siblings.stop()],
+    ['relay', () => relay.close()],
+    ['relays', () => relays.close()],
+    ['http', () => drain.end(drainMs)],
+    ['git', () => Promise.all([objects.close(), challenged.close(), code.close()])],
+    ['verification', () => verification.close()],
+    ['store', () => store.close()],
   ],
-  ['upkeep', () => upkeep.stop()],
-  ['siblings', () => siblings.stop()],
-  ['relay', () => relay.close()],
-  ['relays', () => relays.close()],
-  [
-    'http',
-    () =>
-      new Promise((closed) => {
-        server.close(closed)
-        server.closeIdleConnections()
-        setTimeout(() => server.closeAllConnections(), 3_000).unref()
-      }),
-  ],
-  ['git', () => Promise.all([objects.close(), challenged.close(), code.close()])],
-  ['verification', () => verification.close()],
-  ['store', () => store.close()],
-])
+  drainMs + 2_000,
+)

@@ -47,13 +47,14 @@ const final = (reason: string): Preparation => ({ ok: false, reason, passing: fa
 export async function prepareRelease(signed: SignedRelease, parts: PreparationParts): Promise<Preparation> {
   const { release } = signed
   const { repository, objects, files, cacheDir } = parts
-  if (!(await repository.holds(release.commit))) {
+  let tree = await treeOf(release.commit, objects)
+  if (tree === undefined) {
     const fetched = await repository.fetch(parts.signal)
     if (!fetched.ok) return passing(`the fork cannot be fetched: ${fetched.reason}`)
     if (!(await repository.has(release.commit))) return passing('the fork lacks the commit')
+    tree = await treeOf(release.commit, objects)
   }
-  if ((await repository.treeOf(release.commit)) !== release.tree)
-    return final('the commit has another tree than the release says')
+  if (tree !== release.tree) return final('the commit has another tree than the release says')
 
   const known = await readCache(cacheDir, release)
   const made = (known && (await laidOut(known))) ?? (await make())
@@ -97,6 +98,27 @@ export async function prepareRelease(signed: SignedRelease, parts: PreparationPa
     if (release.build) return repository.blobsOf(release.commit)
     return parsed(made.map(({ path, oid }) => ({ path: path.slice(1), oid: oid! })))
   }
+}
+
+/** The tree that a commit names; nothing when the fork is not here, or does not have it. Starts no program of its own: visitors wait meanwhile. */
+async function treeOf(commit: string, objects: Pick<Objects, 'pour'>): Promise<string | undefined> {
+  let isCommit = false
+  let text = ''
+  const begin = (_: number, type: string) => {
+    isCommit = type === 'commit'
+    text = ''
+  }
+  try {
+    await objects.pour(commit, {
+      begin,
+      chunk: (bytes) => {
+        if (isCommit && text.length < 100) text += bytes.toString('latin1', 0, 100)
+      },
+    })
+  } catch {
+    return undefined
+  }
+  return /^tree ([0-9a-f]+)\n/.exec(text)?.[1]
 }
 
 const cacheSchema = z.array(

@@ -23,14 +23,14 @@ export async function runSteps(log: Log, steps: readonly ShutdownStep[], stepMs 
   return clean
 }
 
-/** Closes everything on SIGINT or SIGTERM and exits 0; a second signal exits at once. */
-export function onShutdown(log: Log, steps: readonly ShutdownStep[]): void {
+/** Closes everything on SIGINT or SIGTERM and exits 0; a second signal exits at once. `stepMs` as for `runSteps`. */
+export function onShutdown(log: Log, steps: readonly ShutdownStep[], stepMs?: number): void {
   let closing = false
   const close = async (signal: NodeJS.Signals) => {
     if (closing) process.exit(1)
     closing = true
     log.info({ signal }, 'shutting down')
-    const clean = await runSteps(log, steps)
+    const clean = await runSteps(log, steps, stepMs)
     process.exit(clean ? 0 : 1)
   }
   process.on('SIGINT', close)
