@@ -92,52 +92,47 @@ test('a quorum of two relays is reported with both names', async () => {
   expect(a.store.count() + b.store.count()).toBe(2)
 })
 
-test(
-  'a relay that is down at first, and restarts in full flow: none of 2,000 events is lost',
-  {
-    timeout: 120_000,
-  },
-  async () => {
-    // All of one second, as an attester signs them: no page boundary can divide them.
-    const events = sign(2_000)
-    const store = openStore(':memory:')
-    const first = await startRelay({ store })
-    const { port, url } = first
-    let relay = first
-    cleanups.push(() => relay.stop())
-    await first.stop()
+test('a relay that is down at first, and restarts in full flow: none of 2,000 events is lost', {
+  timeout: 120_000,
+}, async () => {
+  // All of one second, as an attester signs them: no page boundary can divide them.
+  const events = sign(2_000)
+  const store = openStore(':memory:')
+  const first = await startRelay({ store })
+  const { port, url } = first
+  let relay = first
+  cleanups.push(() => relay.stop())
+  await first.stop()
 
-    const refusing = await start({ admit: () => ({ ok: false, reason: 'not today' }) })
-    const urls = [url, refusing.url, await startFrozen()]
-    const [reader, writer] = [openMany(urls), openMany(urls)]
-    const heard = new Map<string, number>()
-    reader.subscribe([{ kinds: [4617], '#d': ['x'] }], {
-      onEvent: ({ id }) => heard.set(id, (heard.get(id) ?? 0) + 1),
-    })
-    await until(() =>
-      expect(reader.status()[0]).toMatchObject({ state: 'waiting', lastError: expect.any(String) }),
-    )
+  const refusing = await start({ admit: () => ({ ok: false, reason: 'not today' }) })
+  const urls = [url, refusing.url, await startFrozen()]
+  const [reader, writer] = [openMany(urls), openMany(urls)]
+  const heard = new Map<string, number>()
+  reader.subscribe([{ kinds: [4617], '#d': ['x'] }], {
+    onEvent: ({ id }) => heard.set(id, (heard.get(id) ?? 0) + 1),
+  })
+  await until(() =>
+    expect(reader.status()[0]).toMatchObject({ state: 'waiting', lastError: expect.any(String) }),
+  )
 
-    const publishing = (async () => {
-      for (let i = 0; i < events.length; i += 100) {
-        const results = await Promise.all(
-          events.slice(i, i + 100).map((event) => writer.publish(event, { timeoutMs: 90_000 })),
-        )
-        expect(results.filter((result) => !result.ok)).toEqual([])
-      }
-    })()
-    for (const share of [400, 900, 1_400, 2_000]) {
-      relay = await startRelay({ store, port })
-      await until(() => expect(store.count()).toBeGreaterThanOrEqual(share))
-      if (share < 2_000) await relay.stop()
+  const publishing = (async () => {
+    for (let i = 0; i < events.length; i += 100) {
+      const results = await Promise.all(
+        events.slice(i, i + 100).map((event) => writer.publish(event, { timeoutMs: 90_000 })),
+      )
+      expect(results.filter((result) => !result.ok)).toEqual([])
     }
-    await publishing
-    await until(() => expect(heard.size).toBe(2_000))
-    expect([...heard.values()].every((times) => times === 1)).toBe(true)
-    expect(reader.status()[0]).toMatchObject({ state: 'open', url })
-  },
-  240_000,
-)
+  })()
+  for (const share of [400, 900, 1_400, 2_000]) {
+    relay = await startRelay({ store, port })
+    await until(() => expect(store.count()).toBeGreaterThanOrEqual(share))
+    if (share < 2_000) await relay.stop()
+  }
+  await publishing
+  await until(() => expect(heard.size).toBe(2_000))
+  expect([...heard.values()].every((times) => times === 1)).toBe(true)
+  expect(reader.status()[0]).toMatchObject({ state: 'open', url })
+})
 
 test('events older than the newest one seen, published while we were away, are heard after the reconnect', async () => {
   const store = openStore(':memory:')
@@ -156,27 +151,22 @@ test('events older than the newest one seen, published while we were away, are h
   await until(() => expect(heard).toEqual(['newest', 'signed earlier']))
 })
 
-test(
-  'an answer longer than the relay’s limit is read page by page',
-  { timeout: 120_000 },
-  async () => {
-    const { url, store } = await start({ limits: { limit: 100 } })
-    const events = Array.from({ length: 1_234 }, (_, i) =>
-      alice.sign({ created_at: testTime - Math.floor(i / 7), content: String(i) }),
-    )
-    store.insert(events.map((event) => ({ event, json: JSON.stringify(event) })))
-    const relays = openMany([url])
-    const found = await relays.query([{ kinds: [4617] }], { timeoutMs: 20_000 })
-    expect(new Set(found.map((event) => event.id))).toEqual(new Set(events.map((event) => event.id)))
-    expect(found.map((e) => e.created_at)).toEqual(found.map((e) => e.created_at).sort((a, b) => b - a))
-    expect(await relays.query([{ kinds: [4617], limit: 3 }])).toHaveLength(3)
-    const heard = new Set<string>()
-    // A machine that does much else may need longer than a subscription waits before it calls itself caught up.
-    relays.subscribe([{ kinds: [4617] }], { onEvent: ({ id }) => heard.add(id) })
-    await until(() => expect(heard.size).toBe(1_234), 60_000)
-  },
-  240_000,
-)
+test('an answer longer than the relay’s limit is read page by page', { timeout: 240_000 }, async () => {
+  const { url, store } = await start({ limits: { limit: 100 } })
+  const events = Array.from({ length: 1_234 }, (_, i) =>
+    alice.sign({ created_at: testTime - Math.floor(i / 7), content: String(i) }),
+  )
+  store.insert(events.map((event) => ({ event, json: JSON.stringify(event) })))
+  const relays = openMany([url])
+  const found = await relays.query([{ kinds: [4617] }], { timeoutMs: 20_000 })
+  expect(new Set(found.map((event) => event.id))).toEqual(new Set(events.map((event) => event.id)))
+  expect(found.map((e) => e.created_at)).toEqual(found.map((e) => e.created_at).sort((a, b) => b - a))
+  expect(await relays.query([{ kinds: [4617], limit: 3 }])).toHaveLength(3)
+  const heard = new Set<string>()
+  // A machine that does much else may need longer than a subscription waits before it calls itself caught up.
+  relays.subscribe([{ kinds: [4617] }], { onEvent: ({ id }) => heard.add(id) })
+  await until(() => expect(heard.size).toBe(1_234), 60_000)
+})
 
 test('ephemeral challenges and answers pass both ways', async () => {
   const { url } = await start()
