@@ -35,19 +35,27 @@ export function beforeAll(act: Act): void {
   scope.before.push(act)
 }
 
-function group(name: string, define: () => void): void {
+/** What is done, which options may precede or follow. */
+function actOf<T>(given: readonly unknown[]): T {
+  return given.find((value) => typeof value === 'function') as T
+}
+
+function group(name: string, ...given: readonly unknown[]): void {
   scope = { name, before: [], within: scope }
-  define()
+  actOf<() => void>(given)()
   scope = scope.within!
 }
 
 function test(name: string, ...given: readonly unknown[]): void {
-  const act = given.find((value): value is Act => typeof value === 'function')!
+  const act = actOf<Act>(given)
   const scopes: Scope[] = []
   for (let at: Scope | undefined = scope; at; at = at.within) scopes.unshift(at)
+  const named = [...scopes.map((at) => at.name), name].filter(Boolean).join(' › ')
+  // Rows of a table may be told alike.
+  const alike = tests.filter((other) => other.file === file && other.name.startsWith(named)).length
   tests.push({
     file,
-    name: [...scopes.map((at) => at.name), name].filter(Boolean).join(' › '),
+    name: alike === 0 ? named : `${named} (${alike + 1})`,
     before: scopes.map(({ before }) => before),
     act,
   })
@@ -59,7 +67,8 @@ type Each = (...args: readonly unknown[]) => unknown
 const each =
   <T extends (name: string, act: () => void) => void>(define: T) =>
   (rows: readonly unknown[]) =>
-  (name: string, act: Each) => {
+  (name: string, ...given: readonly unknown[]) => {
+    const act = actOf<Each>(given)
     for (const row of rows) {
       const values: readonly unknown[] = Array.isArray(row) ? row : [row]
       const holders = name.match(/%[a-z]/g)?.length ?? 0
