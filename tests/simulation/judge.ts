@@ -141,7 +141,7 @@ function withoutLies(
           stx: attester.identity.payee,
           latitude: Math.round(attester.city.latitude * 1e6),
           longitude: Math.round(attester.city.longitude * 1e6),
-        ...{ seed: '00'.repeat(32) },
+          ...{ seed: '00'.repeat(32) },
         },
         reports: world.mirrors.map((mirror) => reportOf(world, attester, mirror)),
       }),
