@@ -3,8 +3,8 @@ import type { Basis, ChainSight, ChainView } from '@understudy/attester/chain-vi
 import type { AnchorBlock, Broadcast, StacksClient, Transaction } from '@understudy/chain/client'
 import { type Contracts, contractsOf } from '@understudy/chain/contracts'
 import type { ChainEvent } from '@understudy/chain/log'
-import { type ChainApp, projectChain, rulesAt, stateBelow } from '@understudy/chain/state'
-import { factsAt } from '@understudy/chain/verify'
+import { bondedMirrors, type ChainApp, projectChain, rulesAt, stateBelow } from '@understudy/chain/state'
+import { barredKeys } from '@understudy/chain/verify'
 import { commitmentHash } from '@understudy/protocol/commitment'
 import { epochAt, epochEnd, settleBefore } from '@understudy/protocol/epoch'
 import { threshold } from '@understudy/protocol/rules'
@@ -16,8 +16,7 @@ import type { Time } from './time.ts'
 import type { Trace } from './trace.ts'
 
 export const chainId = 2_147_483_648
-const deployer = 'ST1PQHQKV0RJXZFY1DGX8MNSNYVE3VGZJSRTPGZGM'
-export const contracts: Contracts = contractsOf(deployer)
+export const contracts: Contracts = contractsOf('ST1PQHQKV0RJXZFY1DGX8MNSNYVE3VGZJSRTPGZGM')
 /** Length of a burn block, ms. */
 export const blockMs = 600_000
 
@@ -265,11 +264,19 @@ export function createChain(app: string, time: Time, dice: Dice, trace: Trace): 
     print,
     state,
     factsOf(epoch) {
-      if (!state().settlements.has(epoch)) return undefined
-      const { height, hash } = anchorBelow(epochEnd(state().schedule, epoch))
-      const facts = factsAt(events, { app, epoch, anchor: { height, hash }, chainId, deployer })
-      if ('ok' in facts) throw new Error(`the model chain's own log: ${JSON.stringify(facts)}`)
-      return facts
+      const settlement = state().settlements.get(epoch)
+      if (!settlement) return undefined
+      const end = epochEnd(state().schedule, epoch)
+      const below = stateBelow(events, end).apps.get(app)!
+      const rules = rulesAt(below, epoch)!
+      const { height, hash } = anchorBelow(end)
+      return {
+        ...{ chainId, pool: contracts.pool, app, epoch, schedule: below.schedule, rules },
+        ...{ anchor: { height, hash }, free: below.pool.free, mirrors: bondedMirrors(below, epoch) },
+        barred: barredKeys(events, settlement, end),
+        settlement,
+        claims: [...settlement.claims.values()],
+      }
     },
     client(online) {
       const reached = async <T>(answer: () => T): Promise<T> => {

@@ -43,8 +43,7 @@ function factsOf(bundle: EpochBundle): ChainFacts | Mismatch | NotEnough {
   return 'ok' in log ? log : factsAt(log, bundle)
 }
 
-/** What a verified log says about an epoch that ended in this anchor. */
-export function factsAt(
+function factsAt(
   log: readonly ChainEvent[],
   { app: id, epoch, anchor, chainId, deployer }: Omit<EpochBundle, 'events' | 'heads' | 'prints'>,
 ): ChainFacts | Mismatch | NotEnough {
