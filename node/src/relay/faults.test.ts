@@ -179,8 +179,8 @@ test.each<[Fault, Fault]>([
       if (n >= 10) times[name].push(performance.now() - at)
     }
   }
-  // A few times a few milliseconds; waiting for a bad relay would take hundreds.
-  expect(median(times.beside) / median(times.alone)).toBeLessThan(5)
+  // A connection that is reset in mid-answer costs a few milliseconds; to wait for a bad relay would cost 1,500.
+  expect(median(times.beside)).toBeLessThan(5 * median(times.alone) + 300)
 })
 
 test('a relay that acknowledges what it does not keep is found out, and its word no longer counts', async () => {

@@ -88,7 +88,7 @@ export function openRelays(urls: readonly string[], options: RelayOptions): Rela
     const up = all.filter((relay) => {
       const { state, failures, circuit } = relay.status()
       const late = slow.get(relay)
-      if (circuit === 'open' || (late && late.misses >= maxMisses && now() - late.at < slowMs)) return false
+      if (circuit !== 'closed' || (late && late.misses >= maxMisses && now() - late.at < slowMs)) return false
       return state === 'open' || (state === 'connecting' && failures === 0)
     })
     return up.length > 0 ? up : all
