@@ -120,8 +120,8 @@ export async function bench(): Promise<BenchResult> {
         [node, []],
         [bare, []],
       ])
-      // Both are warm before anything counts; then they take turns, so that a busy machine is busy for both.
-      for (let round = -2; round < rounds; round++) {
+      // Both are warm and compiled before anything counts; then they take turns, so that a busy machine is busy for both.
+      for (let round = -6; round < rounds; round++) {
         for (const server of round % 2 === 0 ? [node, bare] : [bare, node]) {
           const before = await cpuSecondsOf(server.child)
           client.child.send({ port: server.port, path, bytes })

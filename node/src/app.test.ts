@@ -22,6 +22,7 @@ let site: Site
 let server: Server
 let url: string
 let unready: string[]
+let now: number
 let errors: Error[]
 /** Bytes by object id, which here is the beginning of their sha256. */
 let objects: Map<string, Buffer>
@@ -47,7 +48,8 @@ beforeEach(async () => {
   objects = new Map()
   unready = []
   errors = []
-  site = createSite()
+  now = 1_000_000
+  site = createSite(() => now)
   const read = async (oid: string) => {
     const bytes = objects.get(oid)
     if (!bytes) throw new Error(`no object ${oid}`)
@@ -182,8 +184,12 @@ describe('with a release', () => {
       'page 4',
       `understudy-release=${site.current()!.release.manifest}`,
     ])
-    // Of a fifth release back nothing is kept: rather no file than one of another release.
+    // The page goes on loading, so that its release stays beyond the third.
     site.switchTo(releaseOf(5, { '/start.html': 'page 5' }))
+    expect(await (await get('/large.txt', { headers: { cookie } })).text()).toBe(large)
+    // Once it is older than that and in nobody's use it goes: rather no file than one of another release.
+    now += 31_000
+    site.switchTo(releaseOf(6, { '/start.html': 'page 6' }))
     for (const headers of [{ cookie }, { 'x-understudy-release': first }] as Record<string, string>[]) {
       const gone = await get('/large.txt', { headers })
       expect([gone.status, cookieOf(gone)]).toEqual([410, 'understudy-release='])
@@ -231,6 +237,7 @@ describe('with a release', () => {
   test('the manifests of the newest few releases stay, older ones go', async () => {
     const paths = [manifestPath(site.current()!.release.manifest)]
     for (let seq = 2; seq <= 5; seq++) {
+      now += 31_000
       site.switchTo(releaseOf(seq, { '/start.html': `release ${seq}` }))
       paths.push(manifestPath(site.current()!.release.manifest))
     }

@@ -45,7 +45,7 @@ import { startStore } from './relay/writing.ts'
 import { chainRules } from './rules.ts'
 import { isolation, weaknesses } from './sandbox.ts'
 import { createServe } from './serve.ts'
-import { createSite } from './site.ts'
+import { createSite, keptReleases } from './site.ts'
 import { createUpkeep } from './upkeep.ts'
 import { startWatch } from './watch.ts'
 
@@ -157,7 +157,7 @@ const pipeline = createPipeline({
     // Siblings may lack it, and so may every other relay by now.
     await relay.publish(prepared.event)
     const kept = site.kept()
-    await writeAccepted(acceptedPath, kept)
+    await writeAccepted(acceptedPath, kept.slice(0, keptReleases))
     await files.prune(kept.flatMap((one) => [...one.files.values()]))
     await prunePrepared(cacheDir, kept)
     announcer.announce()

@@ -18,31 +18,42 @@ export interface Site {
   blobsOf(commit: string): readonly TreeBlob[] | undefined
 }
 
-/** The current release and the three before it. */
+/** The current release and the three before it, and, for as long as pages of theirs go on loading, older ones. */
 export const keptReleases = 4
+/** A release that was current or asked for by name within this time is in use, ms. */
+const useMs = 30_000
+/** However quickly releases follow each other, no more are kept. */
+const maxKept = 128
 
-export function createSite(): Site {
+/** `now`: milliseconds of any clock. */
+export function createSite(now: () => number = Date.now): Site {
   let staged: PreparedRelease | undefined
-  /** Newest first. One more than is kept, for the way back. */
+  /** Newest first. */
   let recent: readonly PreparedRelease[] = []
-  const kept = () => recent.slice(0, keptReleases)
+  /** What was served before the last switch. */
+  let former: readonly PreparedRelease[] = []
+  const usedAt = new WeakMap<PreparedRelease, number>()
   return {
     current: () => recent[0],
     named(manifest) {
-      const found = kept().find(({ release }) => release.manifest === manifest)
+      const found = recent.find(({ release }) => release.manifest === manifest)
+      if (found) usedAt.set(found, now())
       return found ?? (staged?.release.manifest === manifest ? staged : undefined)
     },
     stage(prepared) {
       staged = prepared
     },
     switchTo(prepared) {
-      recent = [prepared, ...recent].slice(0, keptReleases + 1)
+      if (recent[0]) usedAt.set(recent[0], now())
+      former = recent
+      const inUse = (one: PreparedRelease) => (usedAt.get(one) ?? 0) > now() - useMs
+      recent = [prepared, ...recent].filter((one, at) => at < keptReleases || (at < maxKept && inUse(one)))
       staged = undefined
     },
     rollBack() {
-      recent = recent.slice(1)
+      recent = former
     },
-    kept,
+    kept: () => recent,
     blobsOf: (commit) => recent.find(({ release }) => release.commit === commit)?.blobs,
   }
 }
