@@ -1,11 +1,12 @@
 import * as fc from 'fast-check'
 import { expect, it } from 'vitest'
-import { formatStx, grouped, parseStx } from './money.ts'
+import { formatSbtc, formatStx, grouped, parseStx } from './money.ts'
 
 it('shows µSTX as STX with separators and without trailing zeros', () => {
   expect(formatStx(1_234_567_890n)).toBe('1,234.56789')
   expect(formatStx(250_000_000n)).toBe('250')
   expect(formatStx(1n)).toBe('0.000001')
+  expect(formatSbtc(123_456_789_000n)).toBe('1,234.56789')
   expect(grouped(1_000_000)).toBe('1,000,000')
 })
 

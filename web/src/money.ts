@@ -3,9 +3,15 @@ import { type Parsed, parsed, refused } from '@understudy/protocol/event'
 const microPerStx = 1_000_000n
 
 /** µSTX as STX with separators, at most 6 decimals, trailing zeros left out: `1,234.5`. */
-export function formatStx(micro: bigint): string {
-  const fraction = (micro % microPerStx).toString().padStart(6, '0').replace(/0+$/, '')
-  const whole = grouped(micro / microPerStx)
+export const formatStx = (micro: bigint): string => decimal(micro, 6)
+
+/** Satoshis as sBTC, likewise. */
+export const formatSbtc = (satoshis: bigint): string => decimal(satoshis, 8)
+
+function decimal(amount: bigint, places: number): string {
+  const one = 10n ** BigInt(places)
+  const fraction = (amount % one).toString().padStart(places, '0').replace(/0+$/, '')
+  const whole = grouped(amount / one)
   return fraction ? `${whole}.${fraction}` : whole
 }
 

@@ -1,6 +1,6 @@
 import type { AppView, EpochDetail, EpochView, MirrorView } from '@understudy/protocol/api'
 import { decodeGeohash } from '@understudy/protocol/place'
-import { formatStx, grouped } from './money.ts'
+import { formatSbtc, formatStx, grouped } from './money.ts'
 import { plural, spanOfBlocks } from './time.ts'
 
 /** What the attesters' codes for a failed or inconclusive probe mean to somebody who runs a mirror. */
@@ -118,9 +118,10 @@ export function lasts(app: Pick<AppView, 'pool' | 'schedule'>, chainId: number):
 }
 
 /** The rules that a funder accepts and an operator is paid by, a sentence each. */
-export function rulesInWords(app: Pick<AppView, 'rules' | 'schedule'>): string[] {
+export function rulesInWords(app: Pick<AppView, 'rules' | 'schedule' | 'asset'>): string[] {
   const { rules, schedule } = app
-  const stx = (micro: string) => `${formatStx(BigInt(micro))} STX`
+  const stx = (amount: string) =>
+    app.asset === 'stx' ? `${formatStx(BigInt(amount))} STX` : `${formatSbtc(BigInt(amount))} sBTC`
   const levels = rules.levels.join(', then by ')
   return [
     `Each epoch of ${plural(schedule.length, 'burn block')} pays out at most ${stx(rules.budget)}, attesters' fees of at most ${stx(rules.fee)} included. No change of the rules can raise that above ${stx(schedule.cap)}.`,

@@ -74,6 +74,8 @@ export const appViewSchema = z.object({
   name: z.string(),
   description: z.string(),
   maintainer: z.string(),
+  /** In which every amount of the app is: µSTX or satoshis of sBTC. */
+  asset: z.enum(['stx', 'sbtc']),
   web: z.array(z.string()),
   clone: z.array(z.string()),
   /** Whether the repository announcement names the chain's maintainer. */

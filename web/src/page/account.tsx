@@ -5,6 +5,7 @@ import { Act, ActWith } from '../part/act.tsx'
 import { Copy } from '../part/copy.tsx'
 import { Field } from '../part/field.tsx'
 import { Loading } from '../part/loading.tsx'
+import { OtherAsset } from '../part/other-asset.tsx'
 import { Pill } from '../part/pill.tsx'
 import { type Proposal, Review } from '../part/review.tsx'
 import { Stx } from '../part/stx.tsx'
@@ -35,7 +36,9 @@ export function AccountPage({ app: id, address }: { app: string; address: string
         <Trouble what="The registry could not be read" reason={network.reason} />
       )}
       {app.state === 'ready' && network.state === 'ready' ? (
-        address ? (
+        app.value.asset !== 'stx' ? (
+          <OtherAsset app={app.value} />
+        ) : address ? (
           <Account app={app.value} network={network.value} address={address} />
         ) : (
           <Choose app={app.value} network={network.value} />

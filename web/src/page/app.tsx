@@ -7,6 +7,7 @@ import { Epochs } from '../part/epochs.tsx'
 import { Loading } from '../part/loading.tsx'
 import { Mirrors } from '../part/mirrors.tsx'
 import { Pool } from '../part/pool.tsx'
+import { AssetContext } from '../part/stx.tsx'
 import { Title } from '../part/title.tsx'
 import { Stale, Trouble } from '../part/trouble.tsx'
 import { usePolled } from '../polled.ts'
@@ -45,7 +46,7 @@ export function AppPage({ app: id }: { app: string }) {
   const { value } = app
   const stale = [app, mirrors, epochs].find((read) => read.state === 'ready' && read.trouble)
   return (
-    <>
+    <AssetContext.Provider value={value.asset}>
       <p class="crumb">
         <a href={hrefOf({ page: 'overview' })}>Apps</a>
       </p>
@@ -110,7 +111,7 @@ export function AppPage({ app: id }: { app: string }) {
       </section>
 
       <Badges app={value} />
-    </>
+    </AssetContext.Provider>
   )
 }
 

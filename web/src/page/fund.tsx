@@ -4,6 +4,7 @@ import { useDraft } from '../draft.ts'
 import { formatStx } from '../money.ts'
 import { Field } from '../part/field.tsx'
 import { Loading } from '../part/loading.tsx'
+import { OtherAsset } from '../part/other-asset.tsx'
 import { type Proposal, Review } from '../part/review.tsx'
 import { Stx } from '../part/stx.tsx'
 import { Title } from '../part/title.tsx'
@@ -31,7 +32,11 @@ export function FundPage({ app: id }: { app: string }) {
         <Trouble what="The registry could not be read" reason={network.reason} />
       )}
       {app.state === 'ready' && network.state === 'ready' ? (
-        <FundForm app={app.value} network={network.value} />
+        app.value.asset === 'stx' ? (
+          <FundForm app={app.value} network={network.value} />
+        ) : (
+          <OtherAsset app={app.value} />
+        )
       ) : (
         app.state !== 'failed' && <Loading what="the app" />
       )}

@@ -1,7 +1,7 @@
 import type { AppView } from '@understudy/protocol/api'
 import { Loading } from '../part/loading.tsx'
 import { Pill } from '../part/pill.tsx'
-import { Stx } from '../part/stx.tsx'
+import { AssetContext, Stx } from '../part/stx.tsx'
 import { Title } from '../part/title.tsx'
 import { Stale, Trouble } from '../part/trouble.tsx'
 import { usePolled } from '../polled.ts'
@@ -124,7 +124,9 @@ function AppCard({ app }: { app: AppView }) {
         <div>
           <dt>Free in the pool</dt>
           <dd>
-            <Stx micro={app.pool.free} />
+            <AssetContext.Provider value={app.asset}>
+              <Stx micro={app.pool.free} />
+            </AssetContext.Provider>
           </dd>
         </div>
         <div>

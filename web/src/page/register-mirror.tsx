@@ -5,6 +5,7 @@ import { expectation, networksOf } from '../expectation.ts'
 import { formatStx } from '../money.ts'
 import { Field } from '../part/field.tsx'
 import { Loading } from '../part/loading.tsx'
+import { OtherAsset } from '../part/other-asset.tsx'
 import { type Proposal, Review } from '../part/review.tsx'
 import { Title } from '../part/title.tsx'
 import { Trouble } from '../part/trouble.tsx'
@@ -32,7 +33,11 @@ export function RegisterMirrorPage({ app: id }: { app: string }) {
       )}
       {apps.state === 'ready' && !app && <p class="note">The registry knows no app with this id.</p>}
       {apps.state === 'ready' && app && mirrors.state === 'ready' && network.state === 'ready' ? (
-        <MirrorForm app={app} apps={apps.value} mirrors={mirrors.value} network={network.value} />
+        app.asset === 'stx' ? (
+          <MirrorForm app={app} apps={apps.value} mirrors={mirrors.value} network={network.value} />
+        ) : (
+          <OtherAsset app={app} />
+        )
       ) : (
         !trouble && apps.state === 'loading' && <Loading what="the app" />
       )}

@@ -41,6 +41,7 @@ function picture(mirrors: readonly MirrorView[], pool: { free: string; epochsLef
     name: 'Demo',
     description: '',
     maintainer: 'ST1',
+    asset: 'stx',
     web: [],
     clone: [],
     bound: true,
@@ -101,6 +102,13 @@ describe('badges say', () => {
       'regions: unknown (lightgrey)',
       'reward pool: 0.00 STX, 0 epochs (red)',
     ])
+  })
+
+  it('what an sBTC pool holds, in sBTC', () => {
+    const { view, mirrors } = picture([], { free: '123456789', epochsLeft: 4 })
+    expect(says({ view: { ...view, asset: 'sbtc' }, mirrors })).toContain(
+      'reward pool: 1.23456 sBTC, 4 epochs (brightgreen)',
+    )
   })
 
   it('100% of a mirror only when no probe failed', () => {

@@ -58,7 +58,7 @@ export function appBadge(name: BadgeName, app: AppView, mirrors: readonly Mirror
     }
     case 'reward-pool': {
       const left = app.pool.epochsLeft
-      const money = `${stx(BigInt(app.pool.free))} STX`
+      const money = inWhole(BigInt(app.pool.free), app.asset)
       if (left === null) return { label, message: money, color: 'lightgrey' }
       const message = `${money}, ${left} ${left === 1 ? 'epoch' : 'epochs'}`
       return { label, message, color: left >= 3 ? 'brightgreen' : left >= 1 ? 'yellow' : 'red' }
@@ -89,11 +89,14 @@ function percent(share: number): string {
   return `${Math.floor(share * 1_000) / 10}%`
 }
 
-/** Whole STX with thousands set apart; parts of one below ten. */
-function stx(micros: bigint): string {
-  const whole = micros / 1_000_000n
-  if (whole >= 10n) return whole.toString().replace(/\B(?=(\d{3})+$)/g, ',')
-  return `${whole}.${((micros % 1_000_000n) / 10_000n).toString().padStart(2, '0')}`
+/** Whole STX or sBTC with thousands set apart; parts of one below ten. */
+function inWhole(amount: bigint, asset: 'stx' | 'sbtc'): string {
+  const { one, digits, unit } =
+    asset === 'stx' ? { one: 10n ** 6n, digits: 2, unit: 'STX' } : { one: 10n ** 8n, digits: 5, unit: 'sBTC' }
+  const whole = amount / one
+  if (whole >= 10n) return `${whole.toString().replace(/\B(?=(\d{3})+$)/g, ',')} ${unit}`
+  const part = ((amount % one) * 10n ** BigInt(digits)) / one
+  return `${whole}.${part.toString().padStart(digits, '0')} ${unit}`
 }
 
 /** Names come from strangers: one line, of a length that a badge can carry. */

@@ -29,6 +29,7 @@ export function appView(
     name: repository?.name ?? (coordinate.ok ? coordinate.value.d : app.id.slice(0, 8)),
     description: repository?.description ?? '',
     maintainer: app.maintainer,
+    asset: app.asset,
     web: [...(repository?.web ?? [])],
     clone: [...(repository?.clone ?? [])],
     bound: repository?.stx === app.maintainer,
