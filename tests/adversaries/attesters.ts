@@ -152,8 +152,12 @@ function inventPlace(world: World, count: number, extra: bigint) {
   for (const liar of liars)
     liar.lies = {
       claims: away,
+      // What they say of others' places would give away where they really stand.
       observed: (disk) =>
-        disk.run('update observations set rtt_micros = 900 where mirror = ? and rtt_micros > 0', friend.id),
+        disk.run(
+          'update observations set rtt_micros = case when mirror = ? then 900 else 0 end where rtt_micros > 0',
+          friend.id,
+        ),
     }
   // Beyond f, attesters can leave a place unproven by lying as by being away.
   const heard = count <= world.setting.faults ? liars : []
