@@ -6,7 +6,7 @@ import { refusalInWords } from './refusal.ts'
 
 /** Codes of the errors that a public function names, `ERR_OWNER` → 201. */
 function errorsOf(source: string, name: string): number[] {
-  const body = source.slice(source.indexOf(`(define-public (${name}`)).split('\n;; ')[0]!
+  const body = source.slice(source.indexOf(`(define-public (${name} `)).split('\n;; ')[0]!
   const codes = new Map(
     [...source.matchAll(/\(define-constant (ERR_\w+) \(err u(\d+)\)\)/g)].map((m) => [m[1]!, Number(m[2])]),
   )
@@ -15,7 +15,21 @@ function errorsOf(source: string, name: string): number[] {
 
 it('has words for every error that the page can meet', () => {
   const all = [...quorum.matchAll(/\(err u(\d+)\)\)/g)].map((m) => Number(m[1]))
-  const codes = [...all, ...errorsOf(registry, 'register-mirror'), ...errorsOf(pool, 'fund')]
+  const bonds = [
+    'register-mirror',
+    'set-endpoint',
+    'replace-node-key',
+    'add-bond',
+    'begin-unbond',
+    'retire',
+    'withdraw',
+  ]
+  const money = ['fund', 'activate', 'take-back', 'request-exit', 'exit', 'claim']
+  const codes = [
+    ...all,
+    ...bonds.flatMap((name) => errorsOf(registry, name)),
+    ...money.flatMap((name) => errorsOf(pool, name)),
+  ]
   expect(codes.length).toBeGreaterThan(25)
   for (const code of codes) {
     const words = refusalInWords('abort_by_response', `(err u${code})`)

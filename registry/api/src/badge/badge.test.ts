@@ -41,7 +41,7 @@ function picture(mirrors: readonly MirrorView[], pool: { free: string; epochsLef
     name: 'Demo',
     description: '',
     maintainer: 'ST1',
-    asset: 'stx',
+    asset: 'stx' as const,
     web: [],
     clone: [],
     bound: true,
