@@ -70,7 +70,7 @@ export async function openNetwork(): Promise<Network> {
       chainId,
       contracts,
       client,
-      mine: () => chain.mine(),
+      mine: chain.mine,
       send: (call, privateKey) => chain.send(privateKey, call),
       stop,
     }
