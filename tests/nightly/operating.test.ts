@@ -1,12 +1,12 @@
 import { spawn } from 'node:child_process'
-import { lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { connect } from '@understudy/host/postgres'
 import { type Network, startNetwork } from '@understudy/localnet/network'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { installPacked, plainEnv, publishedPackages } from './operator/packed.ts'
+import { installPacked, plainEnv } from '../operator/packed.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'understudy-operating-'))
 /** Stands for a checkout of the project: `npm start` keeps its network below it. */
@@ -21,7 +21,7 @@ afterAll(async () => {
 
 /** The commands of docs/operating.md, block by block: a fence that says only `sh` is run. */
 function commands(): string[] {
-  const text = readFileSync(new URL('../docs/operating.md', import.meta.url), 'utf8')
+  const text = readFileSync(new URL('../../docs/operating.md', import.meta.url), 'utf8')
   return [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block!)
 }
 
@@ -65,42 +65,12 @@ function shell(blocks: readonly string[], timeoutMs: number): Promise<Ran> {
   })
 }
 
-describe('the published packages', () => {
-  it('depend on each other by version, on nothing by git or path, and say their licence', () => {
-    const packages = publishedPackages()
-    const own = new Map(packages.map(({ file }) => [file.name, file.version]))
-    expect(own.has('understudy')).toBe(true)
-    for (const { file } of packages) {
-      expect(file.license, file.name).toBe('MIT')
-      for (const [name, range] of Object.entries(file.dependencies ?? {})) {
-        expect(range, `${file.name}: ${name}`).toMatch(/^[\^~]?\d+\.\d+\.\d+(-[\w.]+)?$/)
-        if (name === 'understudy' || name.startsWith('@understudy/'))
-          expect(range, `${file.name}: ${name}`).toBe(own.get(name))
-      }
-    }
-  })
-
-  it('install in a folder of their own, without links, and run', { timeout: 300_000 }, async () => {
-    packed = await installPacked(folder)
-    for (const { file } of publishedPackages()) {
-      const installed = join(packed.modules, file.name)
-      expect(lstatSync(installed).isSymbolicLink(), file.name).toBe(false)
-      expect(readdirSync(installed)).toContain('LICENSE')
-      const inside = readdirSync(installed, { recursive: true }).map(String)
-      expect(inside.filter((path) => /\.test\.|\.tsbuildinfo$/.test(path))).toEqual([])
-    }
-    mkdirSync(checkout)
-    const { code, said } = await shell(['understudy --help', 'understudy node --help'], 60_000)
-    expect(code).toBe(0)
-    expect(said[0]).toContain('doctor')
-    expect(said[1]).toContain('environment')
-  })
-})
-
 describe('docs/operating.md, with the packed packages', () => {
   beforeAll(async () => {
+    packed = await installPacked(folder)
+    mkdirSync(checkout)
     network = await startNetwork({ dataDir: join(checkout, '.understudy'), ports: 'any', lead: 60 })
-  }, 240_000)
+  }, 400_000)
 
   it('leads from a fork to the first passed probe and the first reward, every command to the letter', {
     timeout: 460_000,
