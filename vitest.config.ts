@@ -1,5 +1,8 @@
 import { defineConfig } from 'vitest/config'
 
+/** Tests of whole networks: an attester that gets no processor doubts itself, and rightly reports nothing. */
+const networks = ['tests/*.test.ts', 'registry/attester/src/epoch.test.ts']
+
 // Tests read the TypeScript sources of every workspace, so that a failing line is a line of ours.
 export default defineConfig({
   // Only what Node cannot know: vitest hands these on to Node, where `import` would give ES modules to `require`.
@@ -16,7 +19,7 @@ export default defineConfig({
         test: {
           name: 'parts',
           include: ['**/*.test.ts'],
-          exclude: ['tests/*.test.ts', 'tests/nightly/**'],
+          exclude: [...networks, 'tests/nightly/**'],
           maxWorkers: 2,
           // They import nostr-tools, which names sources that it does not ship: vite passes over those, Node would not.
           server: { deps: { inline: [/@welshman/, /applesauce/, /@nostr-dev-kit/] } },
@@ -36,7 +39,7 @@ export default defineConfig({
       {
         // Whole networks, one at a time and after the parts: an epoch is a minute of real time for a dozen programs.
         extends: true,
-        test: { name: 'networks', include: ['tests/*.test.ts'], maxWorkers: 1, sequence: { groupOrder: 1 } },
+        test: { name: 'networks', include: networks, maxWorkers: 1, sequence: { groupOrder: 1 } },
       },
     ],
   },
