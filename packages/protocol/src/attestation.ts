@@ -1,10 +1,21 @@
 import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 import * as z from 'zod/mini'
-import { type EventTemplate, type NostrEvent, type Parsed, parsed, refused, tag } from './event.ts'
+import {
+  type EventTemplate,
+  isHex32,
+  isObjectId,
+  type NostrEvent,
+  type Parsed,
+  parsed,
+  refused,
+  tag,
+} from './event.ts'
 import { kinds } from './kinds.ts'
 import { hashLeaf } from './merkle.ts'
-import { hex32, objectId, parseJson } from './schema.ts'
+import { check, hex32, objectId } from './schema.ts'
 
+/** Longest content of an attestation. */
+const maxContent = 8_192
 const count = z.int().check(z.minimum(0), z.maximum(1_000_000))
 
 /** What one attester says of one mirror for one epoch. design: Events, 4617. */
@@ -34,6 +45,46 @@ export const reportSchema = z.object({
 })
 
 export type Report = z.infer<typeof reportSchema>
+
+const isCount = (value: unknown, most = 1_000_000): value is number =>
+  Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= most
+const isText = (value: unknown, most: number): value is string =>
+  typeof value === 'string' && value.length <= most
+
+/** What `reportSchema` accepts, by hand, because an epoch has tens of thousands; undefined is for the schema to explain. */
+function readReport(input: unknown): Report | undefined {
+  if (typeof input !== 'object' || input === null) return undefined
+  const given = input as Record<string, unknown>
+  const { mirror, nodeKey, passed, failed, inconclusive, reasons, wrongBytes, principal } = given
+  const { address, asn, rttMicros, geohash, commit, evidence } = given
+  if (!isCount(mirror, Number.MAX_SAFE_INTEGER) || mirror === 0 || !isHex32(nodeKey)) return undefined
+  if (!isCount(passed) || !isCount(failed) || !isCount(inconclusive)) return undefined
+  if (typeof reasons !== 'object' || reasons === null || Array.isArray(reasons)) return undefined
+  for (const [reason, times] of Object.entries(reasons))
+    if (reason === '__proto__' || !isText(reason, 40) || !isCount(times)) return undefined
+  if (typeof wrongBytes !== 'boolean' || !isText(principal, 128) || !isText(address, 64)) return undefined
+  if (!isCount(asn, 4_294_967_295) || !isCount(rttMicros, 60_000_000) || !isText(geohash, 12))
+    return undefined
+  if (typeof commit !== 'string' || !(commit === '' || isObjectId(commit))) return undefined
+  if (evidence !== undefined && !isHex32(evidence)) return undefined
+  return {
+    ...{ mirror, nodeKey, passed, failed, inconclusive, reasons: reasons as Report['reasons'] },
+    ...{ wrongBytes, principal, address, asn, rttMicros, geohash, commit },
+    ...(evidence === undefined ? undefined : { evidence }),
+  }
+}
+
+function parseReport(content: string): Parsed<Report> {
+  if (content.length > maxContent) return refused(`larger than ${maxContent} bytes`)
+  let input: unknown
+  try {
+    input = JSON.parse(content)
+  } catch {
+    return refused('not JSON')
+  }
+  const report = readReport(input)
+  return report ? parsed(report) : check(reportSchema, input)
+}
 
 /** Where a report stands in its attester's commitment. */
 export interface LeafProof {
@@ -90,7 +141,7 @@ export function parseAttestation(event: NostrEvent): Parsed<Attestation> {
   if (event.kind !== kinds.attestation) return refused('not an attestation')
   const at = parseEpochTag(tag(event, 'd'))
   if (!at) return refused('d: not an app and epoch')
-  const report = parseJson(reportSchema, event.content, 8_192)
+  const report = parseReport(event.content)
   if (!report.ok) return report
   const leaf = bytesToHex(reportLeaf(event.content))
   const proof = parseProof(event.tags.find(([name]) => name === 'proof'))
@@ -103,7 +154,9 @@ const maxSiblings = 20
 
 function parseProof(named: readonly string[] | undefined): LeafProof | undefined {
   const [, index = '', joined = ''] = named ?? []
-  if (!/^[1-9]\d{0,6}$/.test(index) || !/^([0-9a-f]{64})*$/.test(joined)) return undefined
-  const siblings = joined.match(/.{64}/g) ?? []
-  return siblings.length > maxSiblings ? undefined : { index: Number(index), siblings }
+  if (joined.length > 64 * maxSiblings || !/^[1-9]\d{0,6}$/.test(index) || !/^[0-9a-f]*$/.test(joined))
+    return undefined
+  if (joined.length % 64 !== 0) return undefined
+  const siblings = Array.from({ length: joined.length / 64 }, (_, at) => joined.slice(64 * at, 64 * at + 64))
+  return { index: Number(index), siblings }
 }

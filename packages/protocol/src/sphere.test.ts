@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, it } from 'vitest'
-import { boxReach, cap, cosine, disjoint, radius, sine, touches, vector } from './sphere.ts'
+import { boxReach, cap, cosine, disjoint, exactSine, radius, sine, touches, vector } from './sphere.ts'
 
 const latitude = fc.integer({ min: -90_000_000, max: 90_000_000 })
 const longitude = fc.integer({ min: -180_000_000, max: 180_000_000 })
@@ -28,6 +28,18 @@ describe('sphere', () => {
         expect(Math.abs(cosine(angle) - radius * Math.cos(rad(angle)))).toBeLessThan(0.5001)
       }),
     )
+  })
+
+  it('has the same sine by integers alone, at every hundredth of a degree and next to every half', () => {
+    const check = (angle: number) => {
+      if (sine(angle) !== exactSine(angle)) expect([angle, sine(angle)]).toEqual([angle, exactSine(angle)])
+    }
+    for (let angle = 0; angle <= 90_000_000; angle += 9_973) check(angle)
+    // Where the runtime's sine says half: one step on the angle's scale is up to 0.3 of a unit.
+    for (let value = 0; value < radius; value += 10_007) {
+      const near = Math.round((Math.asin((value + 0.5) / radius) * 180_000_000) / Math.PI)
+      for (const angle of [near - 1, near, near + 1]) if (angle <= 90_000_000) check(angle)
+    }
   })
 
   it('never denies that a box touches a disc that holds a point of it', () => {

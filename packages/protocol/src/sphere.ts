@@ -10,11 +10,22 @@ export const radius = 2 ** 24
 /** Covers all rounding below: about 3 m. */
 const slack = 8
 
-/** The integer nearest to 2²⁴ · sin(angle). */
+/**
+ * The integer nearest to 2²⁴ · sin(angle). The runtime's sine, some ten digits more exact than needed here, only says which one: close to a
+ * half, where its last digits could matter, integers decide.
+ */
 export function sine(angle: number): number {
   const turn = ((angle % 360_000_000) + 360_000_000) % 360_000_000
   if (turn >= 180_000_000) return -sine(turn - 180_000_000) || 0
-  const x = (BigInt(turn > 90_000_000 ? 180_000_000 - turn : turn) * pi) / 180_000_000n
+  const acute = turn > 90_000_000 ? 180_000_000 - turn : turn
+  const about = radius * Math.sin((acute * Math.PI) / 180_000_000)
+  const nearest = Math.round(about)
+  return Math.abs(about - nearest) < 0.499 ? nearest : exactSine(acute)
+}
+
+/** The same for 0 to 90°, by integers alone. */
+export function exactSine(acute: number): number {
+  const x = (BigInt(acute) * pi) / 180_000_000n
   const square = (x * x) >> bits
   let term = x
   let sum = 0n
