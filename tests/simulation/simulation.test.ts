@@ -1,7 +1,14 @@
+import { epochTag } from '@understudy/protocol/attestation'
+import { tag } from '@understudy/protocol/event'
+import { kinds } from '@understudy/protocol/kinds'
 import { expect, test } from 'vitest'
 import type { Adversary } from '../adversaries/adversary.ts'
 import { adversaries } from '../adversaries/all.ts'
+import type { SimulatedAttester } from './attester.ts'
 import { simulate } from './run.ts'
+import { keyedSigning } from './signing.ts'
+import { inSimulatedTime } from './time.ts'
+import { createWorld, ordinary } from './world.ts'
 
 /** One epoch: the time of all together is what a test run can spare. */
 const short = (adversary: Adversary): Adversary => ({
@@ -15,6 +22,34 @@ test('the same seed twice is the same run, to the last message', async () => {
   const first = await simulate(adversary, 7)
   expect((await simulate(adversary, 7)).trace).toBe(first.trace)
   expect((await simulate(adversary, 8)).trace).not.toBe(first.trace)
+}, 180_000)
+
+test('an attester that lost its memory says nothing of the epoch whose greater part it forgot, and all of the next', async () => {
+  const world = createWorld('forgets', ordinary, keyedSigning())
+  const [forgetful] = world.attesters as [SimulatedAttester]
+  world.time.at(world.atBurn(world.beginOf(0) + 30), () => {
+    forgetful.crash()
+    forgetful.loseMemory()
+    forgetful.start()
+  })
+  await inSimulatedTime(world.time, world.dice.of('runtime').next, () => world.run())
+  const said = (epoch: number) =>
+    world.attesters.map(
+      ({ identity }) =>
+        world
+          .published()
+          .filter(
+            (event) =>
+              event.kind === kinds.attestation &&
+              event.pubkey === identity.pubkey &&
+              tag(event, 'd') === epochTag(world.app.id, epoch),
+          ).length,
+    )
+  expect(said(0)).toEqual([0, 5, 5])
+  expect(said(1)).toEqual([5, 5, 5])
+  expect(world.chain.factsOf(0)).toBeDefined()
+  expect([...world.chain.state().banned]).toEqual([])
+  for (const attester of world.attesters) attester.disk.close()
 }, 180_000)
 
 // One seed for everybody here; thousands in `npm run bench -- adversaries` and at night.

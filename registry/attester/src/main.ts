@@ -48,7 +48,10 @@ const client = createStacksClient({ url: config.STACKS_API_URL })
 const contracts = contractsOf(config.DEPLOYER)
 const { chainId } = await untilAnswered(() => client.info())
 const identity = identityOf(secret, chainId, config.STX_ADDRESS)
-log.info({ key: identity.key, account: identity.account, payee: identity.payee }, 'attester')
+log.info(
+  { pubkey: identity.pubkey, key: identity.key, account: identity.account, payee: identity.payee },
+  'attester',
+)
 
 const postgres = config.DATABASE_URL
   ? undefined

@@ -1,5 +1,5 @@
 import { rulesAt } from '@understudy/chain/state'
-import { attemptAt } from '@understudy/protocol/epoch'
+import { attemptAt, epochStart } from '@understudy/protocol/epoch'
 import { kinds } from '@understudy/protocol/kinds'
 import { nextMoment } from '@understudy/protocol/seed'
 import type { AppEpoch } from './chain-view.ts'
@@ -67,7 +67,7 @@ async function schedule(desk: Desk, at: AppEpoch, burnHeight: number, intervalMs
   await watch(desk, at, burnHeight)
 }
 
-/** Notes that we run, and how long we did not: probes that were missed meanwhile count as scheduled. */
+/** Notes that we run, and how long we did not: probes that were missed meanwhile, or that we cannot remember, count as scheduled. */
 async function watch(desk: Desk, { app }: AppEpoch, burnHeight: number): Promise<void> {
   const before = await lastWatch(desk.db, app.id)
   const now = { seenAt: desk.now(), burnHeight }
@@ -75,8 +75,11 @@ async function watch(desk: Desk, { app }: AppEpoch, burnHeight: number): Promise
   if (before && now.seenAt - before.seenAt < desk.roundMs / 4) return
   await desk.db.transaction(async (tx) => {
     await keepWatch(tx, app.id, now)
-    for (const row of before ? await openEpochs(tx, app.id) : []) {
-      const down = downBlocksIn(app.schedule, row.epoch, before!, now, desk.roundMs)
+    for (const row of await openEpochs(tx, app.id)) {
+      const down = before
+        ? downBlocksIn(app.schedule, row.epoch, before, now, desk.roundMs)
+        : // Lately joined, or our memory is gone: nobody knows what we saw of it before.
+          Math.max(0, row.followedFrom - epochStart(app.schedule, row.epoch))
       if (down > 0 && !row.commitment) await updateEpoch(tx, row, { downBlocks: row.downBlocks + down })
     }
   })
