@@ -156,7 +156,7 @@ const step = fc.record({
  * Arrays of steps, and not `fc.commands`: those have no least length, and their `check` is for leaving out what a state does not allow,
  * where here whatever is not allowed has to be tried.
  */
-const sequence = fc.array(step, { minLength: 40, maxLength: 60, size: 'max' })
+const sequence = fc.array(step, { minLength: 42, maxLength: 46, size: 'max' })
 
 const tally = new Map<string, { calls: number; ok: number }>()
 
@@ -701,7 +701,8 @@ class Play {
     for (const party of everyone) if (should.waiting.has(party)) this.run({ do: 'takeBack', who: party })
     for (const [at, { owner, retired, withdrawn }] of should.mirrors.entries())
       if (!retired && !withdrawn) this.run({ do: 'retire', who: owner, mirror: at + 1 })
-    for (const party of everyone) this.run({ do: 'requestExit', who: party, part: 100 })
+    for (const party of everyone)
+      if ((should.shares.get(party) ?? 0n) > 0n) this.run({ do: 'requestExit', who: party, part: 100 })
     this.claimAll()
     // Two epochs on, in a block in which an epoch lapsed: quiet.
     const epoch = Math.max(0, model.runs(should.setting, network.burnHeight))
