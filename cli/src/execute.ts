@@ -1,6 +1,7 @@
 import { type CommandDef, defineCommand, renderUsage, runCommand } from 'citty'
 import type { Io } from './command.ts'
 import { Failure, UsageFailure } from './failure.ts'
+import { nearest } from './nearest.ts'
 import { version } from './version.ts'
 
 /**
@@ -21,6 +22,7 @@ export async function execute(root: CommandDef, rawArgs: readonly string[], io: 
     return 0
   }
   try {
+    refuseUnknownCommand(path, rawArgs)
     await runCommand(root, { rawArgs: [...rawArgs] })
     return 0
   } catch (error) {
@@ -42,6 +44,19 @@ function failureOf(error: unknown): Failure {
   const message = (error instanceof Error ? error.message : String(error)).replace(/\u001b\[\d+m/g, '')
   if (error instanceof Error && error.name === 'CLIError') return new UsageFailure(message, 'see --help')
   return new Failure('failed', message, undefined, { cause: error })
+}
+
+/** A word where a command must stand and none has that name. */
+function refuseUnknownCommand(path: readonly CommandDef[], rawArgs: readonly string[]): void {
+  const known = Object.keys((path.at(-1)!.subCommands as Record<string, CommandDef> | undefined) ?? {})
+  const word = rawArgs[path.length - 1]
+  if (known.length === 0 || word === undefined || word.startsWith('-')) return
+  const meant = nearest(word, known)
+  const words = [...rawArgs.slice(0, path.length - 1), meant].join(' ')
+  throw new UsageFailure(
+    `unknown command ${word}`,
+    meant ? `did you mean: understudy ${words}?` : `known are: ${known.join(', ')}`,
+  )
 }
 
 /** The commands that the words name, from the root on. */
