@@ -13,7 +13,8 @@ export async function execute(root: CommandDef, rawArgs: readonly string[], io: 
   const path = pathOf(root, rawArgs)
   const asked = rawArgs.some((arg) => arg === '--help' || arg === '-h')
   const leaf = path.at(-1)!
-  if (asked || (leaf.subCommands && rawArgs.length === path.length - 1)) {
+  const unknown = unknownCommand(path, rawArgs)
+  if (!unknown && (asked || (leaf.subCommands && rawArgs.length === path.length - 1))) {
     io.print(await renderUsage(leaf, titleOf(path)))
     return asked ? 0 : 2
   }
@@ -22,7 +23,7 @@ export async function execute(root: CommandDef, rawArgs: readonly string[], io: 
     return 0
   }
   try {
-    refuseUnknownCommand(path, rawArgs)
+    if (unknown) throw unknown
     await runCommand(root, { rawArgs: [...rawArgs] })
     return 0
   } catch (error) {
@@ -47,13 +48,13 @@ function failureOf(error: unknown): Failure {
 }
 
 /** A word where a command must stand and none has that name. */
-function refuseUnknownCommand(path: readonly CommandDef[], rawArgs: readonly string[]): void {
+function unknownCommand(path: readonly CommandDef[], rawArgs: readonly string[]): Failure | undefined {
   const known = Object.keys((path.at(-1)!.subCommands as Record<string, CommandDef> | undefined) ?? {})
   const word = rawArgs[path.length - 1]
-  if (known.length === 0 || word === undefined || word.startsWith('-')) return
+  if (known.length === 0 || word === undefined || word.startsWith('-')) return undefined
   const meant = nearest(word, known)
   const words = [...rawArgs.slice(0, path.length - 1), meant].join(' ')
-  throw new UsageFailure(
+  return new UsageFailure(
     `unknown command ${word}`,
     meant ? `did you mean: understudy ${words}?` : `known are: ${known.join(', ')}`,
   )

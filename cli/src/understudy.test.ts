@@ -65,6 +65,7 @@ describe('usage', () => {
   test.each([
     [['frobnicate'], 'unknown command frobnicate\n  fix: known are: init, doctor, app'],
     [['fnud', '--app', app], 'unknown command fnud\n  fix: did you mean: understudy fund?'],
+    [['deploy', '--help'], 'unknown command deploy'],
     [['mirror', 'add-bnod'], 'unknown command add-bnod\n  fix: did you mean: understudy mirror add-bond?'],
     [['fund', '--app', app], 'Missing required argument: --amount'],
     [['attester', '--state-only'], 'unknown option --state-only'],
