@@ -113,7 +113,7 @@ async function makeEpoch(): Promise<{ lines: string[]; facts: ChainFacts }> {
     ...{ signers: rules.keys.map(() => true), burn: epochEnd(schedule, 0) + 7 },
   }
   const facts = { chainId, pool, app, epoch: 0, schedule, rules, anchor, free, mirrors: bonded, barred: [] }
-  return { lines, facts: { ...facts, settlement, claims: [] } }
+  return { lines, facts: { ...facts, asset: 'stx', settlement, claims: [] } }
 }
 
 /** Bare checks are made in batches between those of the closing, so that a slower moment is in both. */
