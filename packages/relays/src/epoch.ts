@@ -3,7 +3,8 @@ import type { NostrEvent } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import type { Relays } from './relays.ts'
 
-const epochKinds = [kinds.commitment, kinds.attestation, kinds.proposal, kinds.coSignature]
+/** The kinds of which every event belongs to one epoch. */
+export const epochKinds = [kinds.commitment, kinds.attestation, kinds.proposal, kinds.coSignature]
 
 /** Everything that relays hold of one epoch: what a verifier needs beside the chain. */
 export function epochEvents(

@@ -76,6 +76,16 @@ export interface Relay {
   /** Resolves when the relay has answered OK, or not within `timeoutMs`. Sent again after a reconnect until then. */
   publish(event: NostrEvent, timeoutMs: number): Promise<PublishOutcome>
   ask(question: Question): { close(): void }
+  /**
+   * One exchange of NIP-77: says `first`, then what `next` answers to each message (hex), until that is undefined. Not ok when the relay
+   * refuses, knows nothing of it or is silent for `silenceMs`, or when `next` throws.
+   */
+  negotiate(
+    filter: Filter,
+    first: string,
+    next: (message: string) => string | undefined,
+    silenceMs: number,
+  ): Promise<PublishOutcome>
   close(): void
 }
 
@@ -107,7 +117,9 @@ const settledMs = 5_000
 type Frame =
   | readonly ['EVENT', string, unknown]
   | readonly ['OK', string, boolean, string]
-  | readonly ['EOSE' | 'CLOSED' | 'NOTICE' | 'AUTH', string, string]
+  | readonly ['EOSE' | 'CLOSED' | 'NOTICE' | 'AUTH' | 'NEG-MSG' | 'NEG-ERR', string, string]
+
+const plainTypes: ReadonlySet<unknown> = new Set(['EOSE', 'CLOSED', 'NOTICE', 'AUTH', 'NEG-MSG', 'NEG-ERR'])
 
 function parseFrame(data: unknown): Parsed<Frame> {
   if (typeof data !== 'string') return refused('a binary frame')
@@ -124,8 +136,7 @@ function parseFrame(data: unknown): Parsed<Frame> {
   const text = (value: unknown) => (typeof value === 'string' ? value : '')
   if (type === 'EVENT') return parsed([type, id, third])
   if (type === 'OK') return parsed([type, id, third === true, text(fourth)])
-  if (type === 'EOSE' || type === 'CLOSED' || type === 'NOTICE' || type === 'AUTH')
-    return parsed([type, id, text(third)])
+  if (plainTypes.has(type)) return parsed([type, id, text(third)] as Frame)
   return refused('a frame of an unknown type')
 }
 
@@ -207,6 +218,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
   let trust: 'unproven' | 'proven' | 'liar' = 'unproven'
   let held: string[] = []
   let canary: object | undefined
+  const negotiations = new Map<string, { hear(message: string): void; end(outcome: PublishOutcome): void }>()
 
   const pause = (attempt: number) =>
     Math.min(maxBackoffMs, backoffMs * 2 ** Math.min(attempt, 20)) * (0.5 + random() / 2)
@@ -265,6 +277,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     flying = new Map()
     held = []
     canary = undefined
+    for (const { end } of [...negotiations.values()]) end(refused('connection lost'))
     if (!dropped) return
     dropped.onopen = dropped.onmessage = dropped.onclose = null
     // `ws` throws an 'error' that nobody listens to when it is dropped while connecting.
@@ -522,6 +535,9 @@ export function openRelay(url: string, options: RelayOptions): Relay {
       lastError = `notice: ${frame[1].slice(0, 150)}`
       return
     }
+    if (frame[0] === 'NEG-MSG') return negotiations.get(frame[1])?.hear(frame[2])
+    if (frame[0] === 'NEG-ERR' || frame[0] === 'CLOSED')
+      negotiations.get(frame[1])?.end(refused((frame[2] || 'refused').slice(0, 200)))
     const request = requests.get(frame[1])
     if (!request) return
     if (frame[0] === 'EVENT') return take(request, frame[2])
@@ -573,10 +589,39 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     }
   }
 
+  const negotiate: Relay['negotiate'] = (filter, first, next, silenceMs) =>
+    new Promise((resolve) => {
+      if (state !== 'open') return resolve(refused(lastError ?? 'not connected'))
+      const id = `n${++serial}`
+      const end = (outcome: PublishOutcome) => {
+        clearTimeout(silence)
+        negotiations.delete(id)
+        send(JSON.stringify(['NEG-CLOSE', id]))
+        resolve(outcome)
+      }
+      const wait = () => setTimeout(end, silenceMs, refused('no answer'))
+      let silence = wait()
+      const hear = (message: string) => {
+        clearTimeout(silence)
+        let reply: string | undefined
+        try {
+          reply = next(message)
+        } catch (error) {
+          return end(refused(error instanceof Error ? error.message : 'malformed'))
+        }
+        if (reply === undefined) return end({ ok: true })
+        silence = wait()
+        send(JSON.stringify(['NEG-MSG', id, reply]))
+      }
+      negotiations.set(id, { hear, end })
+      send(JSON.stringify(['NEG-OPEN', id, filter, first]))
+    })
+
   void connect()
 
   return {
     url,
+    negotiate,
     status: () => ({
       url,
       state,

@@ -34,6 +34,8 @@ export interface Relays {
   /** Stored events, then live ones, ephemeral ones included; asks again with an overlap after each reconnect. */
   subscribe(filters: readonly Filter[], subscriber: Subscriber): { close(): void }
   status(): RelayStatus[]
+  /** Each by itself, for what they are to be told apart in. */
+  each(): readonly Relay[]
   /** Adds a relay to everything that is open. The caller vouches that its address may be dialled. */
   add(url: string): Parsed<string>
   close(): void
@@ -97,6 +99,7 @@ export function openRelays(urls: readonly string[], options: RelayOptions): Rela
   return {
     add,
     status: () => [...relays.values()].map((relay) => relay.status()),
+    each: () => [...relays.values()],
     publish: (event, { quorum = 1, timeoutMs = 8_000 } = {}) =>
       new Promise((resolve) => {
         const accepted: string[] = []

@@ -1,10 +1,12 @@
 import type { Metrics } from '@understudy/host/metrics'
-import { parseAttestation } from '@understudy/protocol/attestation'
+import { epochTag, parseAttestation } from '@understudy/protocol/attestation'
 import { isCommitted } from '@understudy/protocol/bundle'
 import { type Commitment, parseCommitment } from '@understudy/protocol/commitment'
 import type { NostrEvent } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import { parseSeen, seenTemplate } from '@understudy/protocol/seen'
+import { epochKinds } from '@understudy/relays/epoch'
+import { reconcileWith } from '@understudy/relays/reconcile'
 import type { Relays } from '@understudy/relays/relays'
 import { type AppEpoch, attestedApps } from './chain-view.ts'
 import {
@@ -14,6 +16,7 @@ import {
   eventsToPublish,
   keepEvent,
   markPublished,
+  saidOfEpoch,
 } from './db/events.ts'
 import { type Desk, seconds, sign } from './desk.ts'
 import { belongingOf, filtersOf, keepLimit } from './scope.ts'
@@ -27,6 +30,8 @@ export interface Follower {
   refreshReleases(app: AppEpoch): Promise<void>
   /** Publishes what is due. */
   publishDue(): Promise<void>
+  /** Compares what we and each relay hold of an epoch, and fills what either lacks (NIP-77). One at a time; others are left out. */
+  reconcile(app: string, epoch: number, authors: readonly string[]): Promise<void>
   close(): Promise<void>
 }
 
@@ -39,6 +44,12 @@ export function createFollower(
   options: { readonly metrics: Metrics; onKept(): void },
 ): Follower {
   const received = options.metrics.counter('events_received_total', 'Events from relays', ['result'])
+  const reconciled = options.metrics.counter('reconciliations_total', 'Sets compared with a relay', [
+    'result',
+  ])
+  let reconciling = false
+  /** Ids that a relay was asked for because we lacked them: what we did not keep is not asked for again. */
+  const offered = new Set<string>()
   let asked = ''
   let subscription: { close(): void } | undefined
   let apps: readonly AppEpoch[] = []
@@ -171,6 +182,28 @@ export function createFollower(
         desk.db,
         results.flatMap(({ id, ok }) => (ok ? [id] : [])),
       )
+    },
+    async reconcile(app, epoch, authors) {
+      if (reconciling) return
+      reconciling = true
+      try {
+        const filter = { kinds: epochKinds, authors: [...authors], '#d': [epochTag(app, epoch)] }
+        if (offered.size > 100_000) offered.clear()
+        for (const relay of relays.each()) {
+          const held = await saidOfEpoch(desk.db, app, epoch)
+          const take = (event: NostrEvent) => {
+            offered.add(event.id)
+            void enqueue(event)
+          }
+          const result = await reconcileWith(relay, filter, held, take, (id) => offered.has(id))
+          await queue
+          reconciled.inc({ result: result.ok ? 'ok' : 'failed' })
+          if (result.ok && result.received + result.given > 0)
+            desk.log.info({ app, epoch, relay: relay.url, ...result }, 'reconciled')
+        }
+      } finally {
+        reconciling = false
+      }
     },
     async close() {
       subscription?.close()

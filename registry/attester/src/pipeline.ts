@@ -1,6 +1,7 @@
 import { rulesAt } from '@understudy/chain/state'
 import { attemptAt, epochStart } from '@understudy/protocol/epoch'
 import { kinds } from '@understudy/protocol/kinds'
+import { pubkeyOf } from '@understudy/protocol/rules'
 import { nextMoment } from '@understudy/protocol/seed'
 import type { AppEpoch } from './chain-view.ts'
 import { closeEpoch } from './commit/close.ts'
@@ -50,7 +51,7 @@ export async function turn(desk: Desk, options: PipelineOptions): Promise<void> 
     for (const row of await openEpochs(desk.db, at.app.id)) {
       const rules = rulesAt(at.app, row.epoch)
       const round = at.app.rounds.get(row.epoch) ?? 0
-      if (rules) await advance(desk, { app: at.app, rules, row, round, burnHeight })
+      if (rules) await advance(desk, options.follower, { app: at.app, rules, row, round, burnHeight })
     }
   }
   await options.follower.publishDue()
@@ -85,7 +86,7 @@ async function watch(desk: Desk, { app }: AppEpoch, burnHeight: number): Promise
   })
 }
 
-async function advance(desk: Desk, at: EpochAt): Promise<void> {
+async function advance(desk: Desk, follower: Follower, at: EpochAt): Promise<void> {
   const { app, row } = at
   try {
     let current = row
@@ -93,6 +94,12 @@ async function advance(desk: Desk, at: EpochAt): Promise<void> {
     const idle = app.settlements.has(row.epoch) || app.banned.has(desk.identity.key)
     const due = idle ? whenSettled : stages
     for (const stage of due) current = await stage(desk, { ...at, row: current })
+    // Once a block from the cut-off on: whatever a relay lost or kept from us is in one of the others, or with one of us.
+    const open = due === stages && current.cutOffAt > 0 && current.final === null
+    if (open && desk.once(`${app.id}:${row.epoch}:${at.burnHeight}:reconcile`))
+      void follower.reconcile(app.id, row.epoch, at.rules.keys.map(pubkeyOf)).catch((error: unknown) => {
+        desk.log.warn({ err: error, app: app.id, epoch: row.epoch }, 'not reconciled')
+      })
     // An attempt failed: perhaps somebody lacks what we hold.
     const attempt = attemptAt(app.schedule, row.epoch, at.burnHeight)
     const failed = due === stages && current.final === null && attempt > 0

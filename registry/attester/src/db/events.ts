@@ -1,5 +1,5 @@
 import type { NostrEvent } from '@understudy/protocol/event'
-import { and, asc, desc, eq, inArray, sql } from 'drizzle-orm'
+import { and, asc, desc, eq, inArray, isNull, ne, or, sql } from 'drizzle-orm'
 import type { Database } from './database.ts'
 import { events } from './schema.ts'
 
@@ -86,6 +86,21 @@ export async function dropSuperseded(db: Database, event: NostrEvent, app: strin
       order by e.created_at desc, e.id asc limit 1)`,
   )
   await db.delete(events).where(newer)
+}
+
+/** What we hold of an epoch, but for what we hold back. */
+export async function saidOfEpoch(db: Database, app: string, epoch: number): Promise<NostrEvent[]> {
+  const rows = await db
+    .select({ event: events.event })
+    .from(events)
+    .where(
+      and(
+        eq(events.app, app),
+        eq(events.epoch, epoch),
+        or(isNull(events.outgoing), ne(events.outgoing, 'held')),
+      ),
+    )
+  return rows.map((row) => row.event)
 }
 
 /** Our events that no relay has yet. */
