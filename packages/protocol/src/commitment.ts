@@ -81,7 +81,10 @@ export function commitTo(
   reports: readonly Report[],
 ): { readonly root: string; readonly attested: readonly { report: Report; proof: LeafProof }[] } {
   const ordered = [...reports].sort((a, b) => a.mirror - b.mirror)
-  const leaves = [headerLeaf(header), ...ordered.map((report) => reportLeaf(JSON.stringify(report)))]
+  const leaves = [
+    headerLeaf(header),
+    ...ordered.map((report) => hexToBytes(reportLeaf(JSON.stringify(report)))),
+  ]
   const siblings = siblingsOf(leaves)
   const attested = ordered.map((report, at) => ({
     report,

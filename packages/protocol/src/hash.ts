@@ -1,4 +1,5 @@
 import { sha256 as portable } from '@noble/hashes/sha2.js'
+import { bytesToHex, utf8ToBytes } from '@noble/hashes/utils.js'
 
 // Not imported, so that a page asks for nothing that it has not.
 const node = globalThis.process?.getBuiltinModule?.('node:crypto')
@@ -10,3 +11,8 @@ export const sha256: (bytes: Uint8Array) => Uint8Array = node?.hash
       return new Uint8Array(buffer, byteOffset, length)
     }
   : portable
+
+/** sha256 of a text as UTF-8, hex. */
+export const sha256Text: (text: string) => string = node?.hash
+  ? (text) => node.hash('sha256', text)
+  : (text) => bytesToHex(portable(utf8ToBytes(text)))
