@@ -3,7 +3,7 @@ import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { createServer, type Server } from 'node:http'
-import type { AddressInfo } from 'node:net'
+import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -58,8 +58,8 @@ import { loadVerify } from '@understudy/relays/verify'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { type Identity, identityOf } from './identity.ts'
 
-// A network of real programs: devnet with the contracts, a relay, three attesters each with its Postgres. Only the mirrors are
-// made here, because two of them must do wrong.
+// A network of real programs: devnet with the contracts, a relay, three attesters each with its Postgres and its own slow line to the
+// relay. Only the mirrors are made here, because two of them must do wrong.
 
 const root = fileURLToPath(new URL('../../..', import.meta.url))
 const placesOf = [
@@ -80,9 +80,54 @@ interface Program {
   ended(signal: NodeJS.Signals): Promise<void>
 }
 
+/** A TCP proxy in front of a port of this machine: every byte is late, until the line is cut. */
+class Line {
+  readonly #server
+  readonly #open = new Set<Socket>()
+  #isCut = false
+
+  constructor(target: number, delayMs: number) {
+    this.#server = createTcpServer((near) => {
+      const far = connect(target, '127.0.0.1')
+      for (const [from, to] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        this.#open.add(from)
+        // Timers of equal length fire in the order in which they were set: bytes stay in order.
+        from.on('data', (bytes) => setTimeout(() => to.write(bytes), delayMs))
+        from.on('error', () => to.destroy())
+        from.on('close', () => {
+          this.#open.delete(from)
+          setTimeout(() => to.destroy(), delayMs)
+        })
+      }
+      if (this.#isCut) near.destroy()
+    })
+  }
+
+  async listen(): Promise<number> {
+    this.#server.listen(0, '127.0.0.1')
+    await once(this.#server, 'listening')
+    return (this.#server.address() as AddressInfo).port
+  }
+
+  /** Ends all connections, and those that are tried from now on. */
+  cut(isCut: boolean): void {
+    this.#isCut = isCut
+    if (isCut) for (const socket of this.#open) socket.destroy()
+  }
+
+  close(): void {
+    this.cut(true)
+    this.#server.close()
+  }
+}
+
 let dir: string
 let stacksUrl: string
 let relayUrl: string
+let relayUrls: readonly string[]
 let client: StacksClient
 let contracts: Contracts
 let accounts: readonly Account[]
@@ -91,6 +136,7 @@ let relays: Relays
 let app: string
 const programs = new Set<Program>()
 const attesters: Program[] = []
+const lines: Line[] = []
 const closing: (() => unknown)[] = []
 
 const sha256 = (bytes: Uint8Array | string) => createHash('sha256').update(bytes).digest('hex')
@@ -227,6 +273,28 @@ async function settle(epoch: number, last: number, round = 0): Promise<ChainSett
   }
 }
 
+/** Waits until every attester has signed an outcome of the epoch, and gives the roots that they signed. */
+async function signedByAll(epoch: number, last: number): Promise<unknown[]> {
+  const outcomes = () =>
+    attesters.map((a) =>
+      [...said(a, 'proposed'), ...said(a, 'co-signed')].filter((line) => line.epoch === epoch),
+    )
+  for (;;) {
+    const proposed = () => outcomes().some((signed) => signed.length > 0)
+    for (const until = Date.now() + 6_000; !proposed() && Date.now() < until; ) await delay(100)
+    if (proposed()) break
+    const { burnHeight } = await client.info()
+    if (burnHeight >= last) throw new Error(`nobody proposed by ${last}: ${logged()}`)
+    await mine()
+  }
+  await until(
+    () => `everybody's signature: ${logged()}`,
+    60_000,
+    async () => outcomes().every((signed) => signed.length > 0),
+  )
+  return outcomes().flatMap((signed) => signed.map(({ root }) => root))
+}
+
 async function urlOf(program: Program): Promise<string> {
   const ready = await until('a program to be ready', 60_000, async () => {
     if (program.child.exitCode !== null) throw new Error(`ended: ${JSON.stringify(program.lines.slice(-5))}`)
@@ -240,7 +308,7 @@ function startAttester(at: number): Program {
   return run('registry/attester/dist/main.js', [], {
     STACKS_API_URL: stacksUrl,
     DEPLOYER: accountOf('deployer').address,
-    RELAYS: relayUrl,
+    RELAYS: relayUrls[at]!,
     DATA_DIR: join(dir, `attester${at}`),
     PLACES_FILE: join(dir, 'places.json'),
     LATITUDE: String(place.latitude),
@@ -336,6 +404,14 @@ beforeAll(async () => {
   })
   stacksUrl = await urlOf(devnet)
   relayUrl = await urlOf(relay)
+  relayUrls = await Promise.all(
+    [40, 80, 120].map(async (delayMs) => {
+      const line = new Line(Number(new URL(relayUrl).port), delayMs)
+      lines.push(line)
+      closing.push(() => line.close())
+      return `ws://127.0.0.1:${await line.listen()}`
+    }),
+  )
   relays = openRelays([relayUrl], { verify })
   closing.push(() => relays.close())
   client = createStacksClient({ url: stacksUrl })
@@ -509,21 +585,37 @@ afterAll(async () => {
   if (dir) await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
 }, 60_000)
 
-test('three attesters settle an epoch once, although one is killed half-way through it', async () => {
+test('three attesters settle an epoch once and on one root, although one was cut off for half of it and one killed', async () => {
   const end = epochEnd((await chainApp()).schedule, 0)
-  await probed(0, 3)
-  await mineTo(end - 30)
-  await attesters[0]!.ended('SIGKILL')
-  attesters[0] = startAttester(0)
-  await urlOf(attesters[0]!)
+  await probed(0, 1)
+  const [killed, cutOff] = [0, 1]
+  const before = attesters[cutOff]!.lines.length
+  lines[cutOff]!.cut(true)
+  await mineTo(end - 45)
+  await attesters[killed]!.ended('SIGKILL')
+  attesters[killed] = startAttester(killed)
+  // Without a relay it knows that it is the one who is off, and blames nobody.
+  await until(
+    () => `doubts of the one that is cut off: ${reasons()}`,
+    60_000,
+    async () =>
+      said(attesters[cutOff]!, 'probed', before).some(({ outcome }) => outcome === 'inconclusive') &&
+      said(attesters[cutOff]!, 'probed', before).length >= 3,
+  )
+  // Blocks that pass while an attester is down count as missed.
+  await urlOf(attesters[killed]!)
+  await mineTo(end - 15)
+  lines[cutOff]!.cut(false)
   await probed(0, 3)
   await mineTo(end)
-  await until('all commitments', 30_000, async () => (await eventsOf(kinds.commitment, 0)).length === 3)
+  await until('all commitments', 60_000, async () => (await eventsOf(kinds.commitment, 0)).length === 3)
   expect(await eventsOf(kinds.attestation, 0)).toHaveLength(0)
   await mineTo(end + 3)
   const told = await revealed(0)
   await mineTo(end + 6)
+  const signed = await signedByAll(0, end + 14)
   const settled = await settle(0, end + 17)
+  expect(new Set(signed)).toEqual(new Set([settled.root]))
 
   // q = ⌊28.5 STX / 3⌋ for the good mirror, by its availability; nothing for the stale one and the tamperer; three fees.
   expect(settled.count).toBe(4)
@@ -558,6 +650,7 @@ test('three attesters settle an epoch once, although one is killed half-way thro
   )
   expect(await eventsOf(kinds.commitment, 0)).toHaveLength(3)
   expect(attesters.flatMap((a) => said(a, 'settlement did not go through'))).toEqual([])
+  await pay(0)
 }, 400_000)
 
 test('a lying proposal is co-signed by nobody, and the others settle without its author', async () => {
