@@ -223,8 +223,13 @@ describe('the page in a real browser', { timeout: 90_000 }, () => {
     await chooseWallet(page)
     await text(page, 'This wallet holds 0 STX, and 5 STX would leave it.')
     expect(await page.getByRole('button', { name: 'Sign in your wallet' }).isDisabled()).toBe(true)
-    // The form knows the wallet from now on, and says so before anything is reviewed.
+    // The form knows the wallet from now on, and says so before anything is reviewed. Back is the form, by either button.
     await button(page, 'Back to the form')
+    await page.getByLabel('Amount').waitFor()
+    await button(page, 'Review the deposit')
+    await text(page, 'This wallet holds 0 STX')
+    await page.goBack()
+    expect(await page.getByLabel('Amount').inputValue()).toBe('5')
     await text(page, /Your wallet ST.*holds 0 STX, which is too little\./)
   })
 
@@ -278,7 +283,7 @@ describe('the page in a real browser', { timeout: 90_000 }, () => {
     await text(page, 'A Stacks address begins with ST')
     await button(page, "Use my wallet's address")
     await chooseWallet(page)
-    await text(page, 'Nothing of it is in this pool.')
+    await text(page, 'This account has no deposit in this pool.')
 
     await page.getByText('Add to the bond').click()
     await page.getByLabel('Amount').fill('0')

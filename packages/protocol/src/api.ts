@@ -87,7 +87,10 @@ export const appViewSchema = z.object({
   mirrorsUp: height,
   release: z.nullable(releaseViewSchema),
   pool: poolViewSchema,
+  /** Those of the running epoch. */
   rules: rulesViewSchema,
+  /** Newer ones, which govern later; what is deposited now has to accept these. */
+  announced: z.nullable(rulesViewSchema),
 })
 
 /** Row of GET /api/apps/:app/mirrors */

@@ -11,6 +11,7 @@ import { Pill } from '../part/pill.tsx'
 import { type Proposal, Review } from '../part/review.tsx'
 import { Title } from '../part/title.tsx'
 import { Stale, Trouble } from '../part/trouble.tsx'
+import { UnreadApp } from '../part/unread.tsx'
 import { usePolled } from '../polled.ts'
 import * as proposals from '../proposals.ts'
 import { hrefOf } from '../route.ts'
@@ -31,12 +32,13 @@ export function AccountPage({ app: id, address }: { app: string; address: string
       <Title text="Deposit and mirrors">
         {app.state === 'ready' ? `Deposit and mirrors in ${name}` : 'Deposit and mirrors'}
       </Title>
-      {app.state === 'failed' && <Trouble what="The app could not be read" reason={app.reason} />}
+      {app.state === 'failed' && <UnreadApp reason={app.reason} />}
       {network.state === 'failed' && (
         <Trouble what="The registry could not be read" reason={network.reason} />
       )}
       {app.state === 'ready' && network.state === 'ready' ? (
         <AssetContext.Provider value={app.value.asset}>
+          <Stale {...app} />
           {address ? (
             <Account app={app.value} network={network.value} address={address} />
           ) : (
@@ -147,12 +149,14 @@ function Deposit({ app, account, propose }: Props) {
   const { deposit, waiting, exit, quiet } = account
   const held = BigInt(deposit.shares) > 0n
   const running = app.epoch ?? 0
+  const newest = (app.announced ?? app.rules).version
   return (
     <section aria-labelledby="deposit">
       <h2 id="deposit">Deposit</h2>
       {!held && !waiting && (
         <p class="note">
-          Nothing of it is in this pool. <a href={hrefOf({ page: 'fund', app: app.app })}>Fund the pool</a>
+          This account has no deposit in this pool.{' '}
+          <a href={hrefOf({ page: 'fund', app: app.app })}>Fund the pool</a>
         </p>
       )}
       {held && (
@@ -191,11 +195,11 @@ function Deposit({ app, account, propose }: Props) {
           <p>
             <Money amount={waiting.amount} /> wait: they came while an epoch was being settled, and count only
             once somebody activates them.{' '}
-            {waiting.version !== app.rules.version &&
+            {waiting.version !== newest &&
               'The rules have changed since: fund again under the new ones, or take it back.'}
           </p>
           <div class="actions">
-            {quiet && waiting.version === app.rules.version && (
+            {quiet && waiting.version === newest && (
               <Act
                 label="Let it count"
                 onAct={() => propose(proposals.activate(app, account.address, BigInt(waiting.amount)))}
@@ -248,7 +252,7 @@ function OwnMirrors(props: Props) {
       <h2 id="mirrors">Mirrors</h2>
       {account.mirrors.length === 0 ? (
         <p class="note">
-          It has no mirror of this app.{' '}
+          This account has no mirror of this app.{' '}
           <a href={hrefOf({ page: 'register-mirror', app: app.app })}>Register one</a>
         </p>
       ) : (

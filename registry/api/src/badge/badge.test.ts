@@ -51,6 +51,7 @@ function picture(mirrors: readonly MirrorView[], pool: { free: string; epochsLef
     mirrorsUp: 0,
     release: null,
     pool: { deposited: '0', allocated: '0', paid: '0', funders: 0, ...pool },
+    announced: null,
     rules: {
       version: 1,
       from: 0,
