@@ -8,6 +8,7 @@ import { Field } from '../part/field.tsx'
 import { Loading } from '../part/loading.tsx'
 import { AssetContext, Money } from '../part/money.tsx'
 import { Pill } from '../part/pill.tsx'
+import { Purse } from '../part/purse.tsx'
 import { type Proposal, Review } from '../part/review.tsx'
 import { Title } from '../part/title.tsx'
 import { Stale, Trouble } from '../part/trouble.tsx'
@@ -123,7 +124,7 @@ function Account({ app, network, address }: { app: AppView; network: NetworkView
   if (account.state === 'loading') return <Loading what="the account" />
   if (account.state === 'failed')
     return <Trouble what="The account could not be read" reason={account.reason} />
-  const props = { app, account: account.value, burnHeight: network.burnHeight, propose: setProposal }
+  const props = { app, account: account.value, network, propose: setProposal }
   return (
     <>
       <Stale {...account} />
@@ -141,7 +142,7 @@ function Account({ app, network, address }: { app: AppView; network: NetworkView
 interface Props {
   readonly app: AppView
   readonly account: AccountView
-  readonly burnHeight: number
+  readonly network: NetworkView
   readonly propose: (proposal: Proposal) => void
 }
 
@@ -162,7 +163,7 @@ function Deposit({ app, account, propose }: Props) {
       {held && (
         <>
           <p>
-            What it deposited and was not spent is worth <Money amount={deposit.worth} /> now.
+            What this account deposited and was not spent is worth <Money amount={deposit.worth} /> now.
           </p>
           {exit && (
             <p>
@@ -268,7 +269,8 @@ function OwnMirrors(props: Props) {
   )
 }
 
-function OwnMirror({ app, mirror, burnHeight, propose }: Props & { mirror: AccountView['mirrors'][number] }) {
+function OwnMirror({ app, mirror, network, propose }: Props & { mirror: AccountView['mirrors'][number] }) {
+  const { burnHeight } = network
   const { ready, unbonding, withdrawn, retired } = mirror
   const named = (what: string) => `${what}-${mirror.mirror}`
   return (
@@ -321,6 +323,7 @@ function OwnMirror({ app, mirror, burnHeight, propose }: Props & { mirror: Accou
               field="Amount"
               unit={unitOf(app.asset)}
               read={(text) => readAmount(text, app.asset)}
+              below={(amount) => <Purse network={network} asset={app.asset} needs={amount} />}
               onAct={(amount) => propose(proposals.addBond(app, mirror, amount))}
             />
             <ActWith
