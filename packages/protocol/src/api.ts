@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { hex32 } from './schema.ts'
 
-/** Money in µSTX as a decimal string: JSON numbers cannot hold it. */
+/** Money in the smallest unit of the app's asset as a decimal string: JSON numbers cannot hold it. */
 const money = z.string().check(z.regex(/^\d{1,39}$/))
 const height = z.int().check(z.minimum(0))
 const ppm = z.int().check(z.minimum(0), z.maximum(1_000_000))
@@ -164,7 +164,7 @@ export const leafProofSchema = z.object({
   claimTxid: txid,
 })
 
-/** GET /api/apps/:app/accounts/:address: what a Stacks account has in an app. Money in µSTX. */
+/** GET /api/apps/:app/accounts/:address: what a Stacks account has in an app. Money in the smallest unit of the app's asset. */
 export const accountViewSchema = z.object({
   address: z.string(),
   /** What it deposited, as shares; what they are worth now falls as epochs are settled. */
