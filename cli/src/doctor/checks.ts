@@ -16,6 +16,7 @@ import { appId } from '@understudy/protocol/app'
 import { epochAt, epochStart } from '@understudy/protocol/epoch'
 import { kinds } from '@understudy/protocol/kinds'
 import { type MirrorAnnouncement, parseMirror } from '@understudy/protocol/mirror'
+import { formatMoney } from '@understudy/protocol/money'
 import { openRelays } from '@understudy/relays/relays'
 import { loadVerify } from '@understudy/relays/verify'
 import type { z } from 'zod'
@@ -531,7 +532,9 @@ export const checks: readonly Check[] = [
         )
       const next = Math.max(0, epochAt(app!.schedule, chain!.info.burnHeight) + 1)
       const counts = bondAt(mirror, epochStart(app!.schedule, Math.max(0, next - 1))) > 0n
-      return fine(`${mirror.bond} µSTX, ${counts ? 'counting' : `counting from epoch ${next} on`}`)
+      return fine(
+        `${formatMoney(mirror.bond, app!.asset)}, ${counts ? 'counting' : `counting from epoch ${next} on`}`,
+      )
     },
   },
 ]
