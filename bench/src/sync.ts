@@ -115,6 +115,8 @@ export async function bench(): Promise<BenchResult> {
   try {
     const near = startOwn(join(dir, 'near.sqlite'), signed.slice(0, -differing), threads)
     cleanups.push(near.close)
+    console.error('bench: the stores are filled')
+    await new Promise((resolve) => setTimeout(resolve, 100))
     const difference = await near.sync(sibling.url)
     const lost = near.store.count() !== events || difference.sent !== differing
     console.error(`bench: ${2 * differing} of ${events} differing: ${JSON.stringify(difference)}`)

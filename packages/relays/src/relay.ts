@@ -45,6 +45,8 @@ export interface RelayStatus {
   readonly lastError?: string
   /** `open`: it failed too often in a row; only what cannot do without it waits for it. */
   readonly circuit: Circuit
+  /** False from the second failed attempt in a row until a connection has lived for five seconds. */
+  readonly steady: boolean
   /** Publications on the wire without an OK, those that wait for their turn, and the most that ever did of both together. */
   readonly inFlight: number
   readonly queued: number
@@ -582,6 +584,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
       state,
       failures,
       circuit: breaker.circuit(),
+      steady: failures < 2 || (state === 'open' && now() - openedAt >= settledMs),
       inFlight: flying.size,
       queued: waiting.size,
       highWater,

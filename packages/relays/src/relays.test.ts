@@ -212,3 +212,31 @@ test('without relays everything ends at once', async () => {
 test('a URL that is none is refused at once', () => {
   expect(() => open(['https://relay.test/'])).toThrow('https://relay.test/: not a ws(s) URL')
 })
+
+test('nobody waits for a relay whose connections break one after the other, until one of them lasts', async () => {
+  let answering = false
+  const unsteady = await startLiar(([type, id], say, ws) => {
+    if (type !== 'REQ') return
+    if (unsteady.connections() <= 2) ws.terminate()
+    else if (answering) say('EOSE', id)
+  })
+  const well = await startLiar(([type, id], say) => {
+    if (type === 'REQ') say('EOSE', id)
+  })
+  let now = 1_800_000_000_000
+  const relays = open([unsteady.url, well.url], { now: () => now })
+  for (const failures of [1, 2]) {
+    await until(() => expect(relays.status().map(({ state }) => state)).toEqual(['open', 'open']))
+    await relays.query([{ kinds: [4617] }])
+    await until(() => expect(relays.status()[0]).toMatchObject({ state: 'open', failures }))
+  }
+  expect(relays.status()[0]).toMatchObject({ circuit: 'closed', steady: false })
+  // Time stands still: whoever waited for the other would wait for ever.
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  cleanups.push(() => vi.useRealTimers())
+  expect(await relays.query([{ kinds: [4617] }])).toEqual([])
+  now += 5_000
+  expect(relays.status()[0]!.steady).toBe(true)
+  answering = true
+  expect(await relays.query([{ kinds: [4617] }])).toEqual([])
+})
