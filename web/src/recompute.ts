@@ -5,6 +5,7 @@ import type { NetworkView } from '@understudy/protocol/api'
 import { writeBundle } from '@understudy/protocol/epochBundle'
 import { explainMirror } from '@understudy/protocol/explain'
 import { epochEvents } from '@understudy/relays/epoch'
+import * as negentropy from '@understudy/relays/negentropy'
 import { openRelays } from '@understudy/relays/relays'
 import { loadVerify } from '@understudy/relays/verify'
 
@@ -25,7 +26,7 @@ export type Recomputation =
 /** Computes an epoch's outcome again from what attesters published, and compares it with the root and the claims on chain. */
 export async function recompute(network: NetworkView, app: string, epoch: number): Promise<Recomputation> {
   const verify = await loadVerify()
-  const relays = openRelays(network.relays, { verify })
+  const relays = openRelays(network.relays, { verify, negentropy })
   try {
     const { chainId } = network
     const contracts = network.contracts as Contracts

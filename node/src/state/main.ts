@@ -8,6 +8,7 @@ import { createLog } from '@understudy/host/log'
 import { vantageOf } from '@understudy/host/places'
 import { onShutdown } from '@understudy/host/shutdown'
 import { appId } from '@understudy/protocol/app'
+import * as negentropy from '@understudy/relays/negentropy'
 import { openRelays } from '@understudy/relays/relays'
 import { loadVerify } from '@understudy/relays/verify'
 import { z } from 'zod'
@@ -65,7 +66,11 @@ const relay = createRelay({
   now: Date.now,
   log,
 })
-const relays = openRelays(config.RELAYS, { verify: await loadVerify() })
+const relays = openRelays(config.RELAYS, {
+  verify: await loadVerify(),
+  negentropy,
+  onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
+})
 const dialled = guardedConnect(vantage)
 const siblings = createSiblings({
   relay,

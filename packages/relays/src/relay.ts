@@ -8,6 +8,7 @@ import {
 } from '@understudy/protocol/event'
 import { type Circuit, createBreaker } from './breaker.ts'
 import { type Filter, matchFilter } from './filter.ts'
+import { type Comparison, compareSecond, type Negentropy } from './second.ts'
 import { maxFrameLength, runtimeSocket, type Socket, type SocketConstructor } from './socket.ts'
 
 export interface RelayOptions {
@@ -33,6 +34,10 @@ export interface RelayOptions {
   readonly canaryEvery?: number
   /** Silence after which the answer to a question counts as not given, ms. */
   readonly answerMs?: number
+  /** With it a second that holds more events than a relay hands out at once is read whole, where the relay speaks NIP-77. */
+  readonly negentropy?: Negentropy
+  /** A relay has, or may have, further events of a second (since 1970) and cannot be asked for them. */
+  readonly onIncomplete?: (gap: { readonly url: string; readonly second: number }) => void
 }
 
 export type RelayState = 'connecting' | 'open' | 'waiting' | 'closed'
@@ -85,6 +90,8 @@ export interface Relay {
 const pageSize = 500
 /** Asked for at once of a second that holds more than a page: NIP-01 cannot divide it. */
 const crowdSize = 5_000
+/** Relays cap an answer at a round number: a crowded second that fills one may hold more. */
+const roundNumber = 100
 /** A page shorter than this is taken for the whole answer: no relay caps an answer as low. */
 const completeBelow = 50
 /** Publications that one relay keeps waiting: how many are on the wire at once, how many in all, and their characters. */
@@ -109,7 +116,8 @@ const settledMs = 5_000
 type Frame =
   | readonly ['EVENT', string, unknown]
   | readonly ['OK', string, boolean, string]
-  | readonly ['EOSE' | 'CLOSED' | 'NOTICE' | 'AUTH', string, string]
+  | readonly [(typeof plainTypes)[number], string, string]
+const plainTypes = ['EOSE', 'CLOSED', 'NOTICE', 'AUTH', 'NEG-MSG', 'NEG-ERR'] as const
 
 function parseFrame(data: unknown): Parsed<Frame> {
   if (typeof data !== 'string') return refused('a binary frame')
@@ -126,9 +134,8 @@ function parseFrame(data: unknown): Parsed<Frame> {
   const text = (value: unknown) => (typeof value === 'string' ? value : '')
   if (type === 'EVENT') return parsed([type, id, third])
   if (type === 'OK') return parsed([type, id, third === true, text(fourth)])
-  if (type === 'EOSE' || type === 'CLOSED' || type === 'NOTICE' || type === 'AUTH')
-    return parsed([type, id, text(third)])
-  return refused('a frame of an unknown type')
+  const plain = plainTypes.find((one) => one === type)
+  return plain ? parsed([plain, id, text(third)]) : refused('a frame of an unknown type')
 }
 
 /** How far the stored events of one question have been read on this connection. */
@@ -149,8 +156,8 @@ interface Request {
   readonly reading: Reading
   readonly asked: Filter
   readonly live: boolean
-  /** Asks for one crowded second. */
-  readonly crowd: boolean
+  /** Of one crowded second: the ids that came, and those to be asked for after this page. */
+  readonly crowd: { readonly ids: Set<string>; readonly rest?: readonly string[] } | undefined
   ended: boolean
   /** On the wire; before, it waits for its turn. */
   sent: boolean
@@ -162,6 +169,15 @@ interface Request {
   count: number
   fresh: number
   oldest: number
+}
+
+/** A crowded second that is compared with the relay's. */
+interface Crowd {
+  readonly id: string
+  readonly reading: Reading
+  readonly second: number
+  readonly comparison: Comparison
+  deadline?: ReturnType<typeof setTimeout>
 }
 
 const sinceOf = (reading: Reading) => Math.max(reading.since ?? 0, reading.question.filter.since ?? 0)
@@ -209,6 +225,10 @@ export function openRelay(url: string, options: RelayOptions): Relay {
   let trust: 'unproven' | 'proven' | 'liar' = 'unproven'
   let held: string[] = []
   let canary: object | undefined
+  /** The first one is being compared: relays allow few comparisons at once. */
+  let crowds: Crowd[] = []
+  /** Whether the relay speaks NIP-77; unknown until it has been tried. */
+  let compares: boolean | undefined
 
   const pause = (attempt: number) =>
     Math.min(maxBackoffMs, backoffMs * 2 ** Math.min(attempt, 20)) * (0.5 + random() / 2)
@@ -263,6 +283,8 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     socket = undefined
     for (const request of requests.values()) clearTimeout(request.deadline)
     requests.clear()
+    clearTimeout(crowds[0]?.deadline)
+    crowds = []
     waiting = new Map([...flying, ...waiting])
     flying = new Map()
     held = []
@@ -306,9 +328,12 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     request(reading, since > 0 ? { ...filter, since } : filter, live)
   }
 
-  function request(reading: Reading, filter: Filter, live: boolean, crowd = false): void {
+  function request(reading: Reading, filter: Filter, live: boolean, crowd?: Request['crowd']): void {
     const id = `u${++serial}`
-    const asked = { ...filter, limit: Math.min(crowd ? crowdSize : pageSize, reading.wanted) }
+    const asked = {
+      ...filter,
+      limit: crowd ? Math.min(crowdSize, filter.limit ?? crowdSize) : Math.min(pageSize, reading.wanted),
+    }
     const none = { ended: false, sent: false, late: false, heardAt: 0, count: 0, fresh: 0 }
     requests.set(id, { reading, asked, live, crowd, ...none, oldest: Number.POSITIVE_INFINITY })
     readOn()
@@ -373,16 +398,118 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     pump()
     const { reading, asked, oldest } = page
     reading.wanted -= page.fresh
+    if (page.crowd?.rest) {
+      // It may hand out fewer than we ask for. If it has none of them they are gone.
+      const { ids, rest } = page.crowd
+      const left = page.count > 0 ? asked.ids!.filter((one) => !ids.has(one)) : []
+      return readRest(reading, asked.until!, [...left, ...rest])
+    }
     if (page.count >= completeBelow && reading.wanted > 0) {
       // The next page begins at the second where this one ended; one that fills a page is read by itself, then left.
       if (oldest !== asked.until) return request(reading, { ...asked, until: oldest }, false)
-      if (!page.crowd) return request(reading, { ...asked, since: oldest }, false, true)
-      const since = sinceOf(reading)
-      if (oldest > since) return request(reading, { ...asked, since, until: oldest - 1 }, false)
+      const { limit = Number.POSITIVE_INFINITY, ...filter } = reading.question.filter
+      const second = { ...filter, since: oldest, until: oldest }
+      if (!page.crowd) return request(reading, { ...second, limit }, false, { ids: new Set() })
+      if (page.count >= limit) return catchUp(reading)
+      if (page.count % roundNumber === 0) return compare(reading, oldest, page.crowd.ids)
+      return readBefore(reading, oldest)
     }
+    catchUp(reading)
+  }
+
+  function catchUp(reading: Reading): void {
     reading.caughtUp = true
     reading.refusals = 0
     reading.question.onCaughtUp()
+  }
+
+  function readBefore(reading: Reading, second: number) {
+    const since = sinceOf(reading)
+    if (second > since) request(reading, { ...reading.question.filter, since, until: second - 1 }, false)
+    else catchUp(reading)
+  }
+
+  /** NIP-01 cannot divide a second: which of its events we lack is found out by NIP-77. */
+  function compare(reading: Reading, second: number, ids: ReadonlySet<string>) {
+    const { negentropy } = options
+    if (!negentropy || compares === false) return miss(reading, second)
+    const comparison = compareSecond(negentropy, second, [...ids])
+    crowds.push({ id: `n${++serial}`, reading, second, comparison })
+    if (crowds.length === 1) compareNext()
+  }
+
+  function compareNext() {
+    const crowd = crowds[0]
+    if (!crowd) return
+    const { id, reading, second, comparison } = crowd
+    const { limit: _, ...filter } = reading.question.filter
+    send(JSON.stringify(['NEG-OPEN', id, { ...filter, since: second, until: second }, comparison.first]))
+    awaitComparison(crowd)
+  }
+
+  function awaitComparison(crowd: Crowd): void {
+    clearTimeout(crowd.deadline)
+    crowd.deadline = setTimeout(endComparison, answerMs, crowd, 'says nothing to a comparison')
+  }
+
+  function onCompared(crowd: Crowd, message: string) {
+    compares = true
+    let next: string | undefined
+    try {
+      next = crowd.comparison.answer(message)
+    } catch (error) {
+      return endComparison(crowd, (error as Error).message)
+    }
+    if (next === undefined) return endComparison(crowd)
+    send(JSON.stringify(['NEG-MSG', crowd.id, next]))
+    awaitComparison(crowd)
+  }
+
+  /** What the relay named is read in any case. */
+  function endComparison(crowd: Crowd, failure?: string) {
+    const { id, reading, second, comparison } = crowd
+    if (!leaveComparison(crowd)) return
+    send(JSON.stringify(['NEG-CLOSE', id]))
+    if (failure !== undefined) {
+      compares ??= false
+      tell(second)
+    }
+    readRest(reading, second, comparison.needed)
+    compareNext()
+  }
+
+  function leaveComparison(crowd: Crowd): boolean {
+    clearTimeout(crowd.deadline)
+    const at = crowds.indexOf(crowd)
+    if (at >= 0) crowds.splice(at, 1)
+    return at >= 0
+  }
+
+  function readRest(reading: Reading, second: number, ids: readonly string[]) {
+    if (ids.length === 0) return readBefore(reading, second)
+    const asked = { ...reading.question.filter, since: second, until: second, ids: ids.slice(0, pageSize) }
+    request(reading, asked, false, { ids: new Set(), rest: ids.slice(pageSize) })
+  }
+
+  function miss(reading: Reading, second: number): void {
+    tell(second)
+    readBefore(reading, second)
+  }
+
+  function tell(second: number): void {
+    lastError = `has more events of one second (${second}) than it hands out`
+    options.onIncomplete?.({ url, second })
+  }
+
+  /** Ends whatever is being read for it. */
+  function leave(reading: Reading): void {
+    for (const [id, request] of requests) if (request.reading === reading) finish(id)
+    const [current] = crowds
+    for (const crowd of crowds.filter((one) => one.reading === reading)) {
+      leaveComparison(crowd)
+      if (crowd === current) send(JSON.stringify(['NEG-CLOSE', crowd.id]))
+    }
+    if (crowds[0] !== current) compareNext()
   }
 
   function strike(reason: string): void {
@@ -403,6 +530,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     if (!known && !verify(value)) return strike('sent an event with a bad id or signature')
     if (!request.ended && matchFilter(asked, value)) {
       request.count++
+      request.crowd?.ids.add(value.id)
       if (value.created_at !== asked.until) request.fresh++
       request.oldest = Math.min(request.oldest, value.created_at)
     }
@@ -522,8 +650,13 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     }
     if (frame[0] === 'NOTICE') {
       lastError = `notice: ${frame[1].slice(0, 150)}`
+      // Who does not know NIP-77 says so in this way, if at all.
+      if (crowds[0] && compares === undefined) endComparison(crowds[0], lastError)
       return
     }
+    const crowd = crowds[0]?.id === frame[1] ? crowds[0] : undefined
+    if (crowd && frame[0] === 'NEG-MSG') return onCompared(crowd, frame[2])
+    if (crowd && (frame[0] === 'NEG-ERR' || frame[0] === 'CLOSED')) return endComparison(crowd, frame[2])
     const request = requests.get(frame[1])
     if (!request) return
     if (frame[0] === 'EVENT') return take(request, frame[2])
@@ -540,7 +673,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     const failed = !reading.caughtUp
     reading.caughtUp = false
     if (reading.question.live) {
-      for (const [other, { reading: of }] of requests) if (of === reading) finish(other)
+      leave(reading)
       reading.retry = setTimeout(
         () => {
           if (state === 'open' && readings.has(reading)) begin(reading)
@@ -570,7 +703,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
       close() {
         if (!readings.delete(reading)) return
         clearTimeout(reading.retry)
-        for (const [id, request] of requests) if (request.reading === reading) finish(id)
+        leave(reading)
       },
     }
   }

@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net'
 import type { NostrEvent } from '@understudy/protocol/event'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
+import * as negentropy from './negentropy.ts'
 import { openRelays } from './relays.ts'
 import { loadSigner } from './signer.ts'
 import { loadVerify } from './verify.ts'
@@ -240,3 +241,28 @@ test('nobody waits for a relay whose connections break one after the other, unti
   answering = true
   expect(await relays.query([{ kinds: [4617] }])).toEqual([])
 })
+
+test.each([
+  ['says that it knows no such thing', (say: Say) => say('NOTICE', 'unknown message')],
+  ['refuses', (say: Say, id: string) => say('NEG-ERR', id, 'blocked: not here')],
+  ['says nothing', () => {}],
+  ['answers with nonsense', (say: Say, id: string) => say('NEG-MSG', id, '61ff')],
+])(
+  'a crowded second of a relay that compares nothing and %s is incomplete, and said to be',
+  async (_, answer) => {
+    const second = 1_800_000_000
+    const events = Array.from({ length: 100 }, (_, i) => sign(String(i)))
+    const { url } = await startLiar(([type, id, filter], say) => {
+      if (type === 'NEG-OPEN') answer(say, id)
+      if (type !== 'REQ') return
+      const { until = second } = filter as { until?: number }
+      if (until >= second) for (const event of events) say('EVENT', id, event)
+      say('EOSE', id)
+    })
+    const gaps: unknown[] = []
+    const relays = open([url], { negentropy, answerMs: 200, onIncomplete: (gap) => gaps.push(gap) })
+    const found = await relays.query([{ kinds: [4617] }], { timeoutMs: 60_000 })
+    expect(found).toHaveLength(100)
+    expect(gaps).toEqual([{ url, second }])
+  },
+)

@@ -6,6 +6,7 @@ import type { Metrics } from '@understudy/host/metrics'
 import type { Vantage } from '@understudy/host/vantage'
 import type { NetworkView } from '@understudy/protocol/api'
 import type { Verify } from '@understudy/protocol/event'
+import * as negentropy from '@understudy/relays/negentropy'
 import { openRelays, type Relays } from '@understudy/relays/relays'
 import type { Hono } from 'hono'
 import type { Pool } from 'pg'
@@ -191,6 +192,8 @@ export function openProgram(parts: ProgramParts): Program {
     follow() {
       relays = openRelays(parts.relays, {
         verify,
+        negentropy,
+        onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
         now,
         random,
         WebSocket: guardedSocket(vantage, parts.relays),
