@@ -19,21 +19,11 @@ export default defineConfig({
         test: {
           name: 'parts',
           include: ['**/*.test.ts'],
-          exclude: [...networks, 'tests/nightly/**'],
+          exclude: networks,
           maxWorkers: 2,
           // They import nostr-tools, which names sources that it does not ship: vite passes over those, Node would not.
           server: { deps: { inline: [/@welshman/, /applesauce/, /@nostr-dev-kit/] } },
           sequence: { groupOrder: 0 },
-        },
-      },
-      {
-        // What takes longer than a change should wait: `npm run nightly:docs`.
-        extends: true,
-        test: {
-          name: 'nightly',
-          include: ['tests/nightly/*.test.ts'],
-          maxWorkers: 1,
-          sequence: { groupOrder: 2 },
         },
       },
       {

@@ -72,7 +72,7 @@ export const nodeEnv = z.object({
     .transform((value) => pubkeyOfNpub(value)!)
     .optional()
     .describe('Nostr key that is sent the same as a private message (NIP-17) over RELAYS'),
-  MODE: z
+  RELEASE_MODE: z
     .enum(['static', 'build'])
     .default('static')
     .describe("static serves a commit's own files; build also runs the command that a release names"),

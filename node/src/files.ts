@@ -67,9 +67,9 @@ export function createFiles(options: FilesOptions): Files {
   }
 
   async function read(file: StoredFile): Promise<Uint8Array<ArrayBuffer>> {
-    const bytes = new Uint8Array(
-      isOnDisk(file) ? await readFile(pathOf(file)) : await objects.read(file.oid!),
-    )
+    const found = isOnDisk(file) ? await readFile(pathOf(file)) : await objects.read(file.oid!)
+    // A copy of its own length, as the kind that sockets take as it is.
+    const bytes = Buffer.from(new Uint8Array(found).buffer)
     // git and the disk check less than this when they read; wrong bytes would be held against us.
     if (createHash('sha256').update(bytes).digest('hex') !== file.sha256)
       throw new Error(`${file.path} no longer hashes to ${file.sha256}`)

@@ -26,6 +26,14 @@ export function createListener(parts: ListenerParts): RequestListener {
   const counter = parts.metrics.counter('http_responses_total', 'HTTP answers', ['status'])
   const counters = new Map<number, { inc(): void }>()
 
+  /** Answers with a file of the release that is asked for; false where there is none. */
+  function answeredWithFile(request: IncomingMessage, response: ServerResponse): boolean {
+    if (isOwn(request)) return false
+    const release = releaseOf(request, site)
+    if (release === 'gone') gone(response)
+    return release === 'gone' || (release !== undefined && serve(request, response, release))
+  }
+
   function count(this: ServerResponse): void {
     let one = counters.get(this.statusCode)
     if (!one) {
@@ -36,17 +44,15 @@ export function createListener(parts: ListenerParts): RequestListener {
   }
 
   return (request, response) => {
-    response.on('finish', count)
     try {
-      if (!isOwn(request)) {
-        const release = releaseOf(request, site)
-        if (release === 'gone') return gone(response)
-        if (release && serve(request, response, release)) return
-      }
-      own(request, response).catch(fail)
+      if (!answeredWithFile(request, response)) own(request, response).catch(fail)
     } catch (error) {
       fail(error as Error)
     }
+    // Most answers are complete by now, and cost no listener.
+    if (response.writableEnded) count.call(response)
+    else response.on('finish', count)
+
     function fail(error: Error): void {
       parts.onError(error)
       if (response.headersSent) response.destroy()

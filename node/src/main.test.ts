@@ -614,10 +614,10 @@ describe('a fallback node', { timeout: 180_000 }, () => {
     source.push(forge.root, 'fork')
     const seq = 9 + kills
     await publishRelease(seq, built, { build: recipe })
-    await said('this node builds nothing; set MODE=build')
+    await said('this node builds nothing; set RELEASE_MODE=build')
     expect((await status()).seq).toBe(seq - 1)
     await node.kill('SIGTERM')
-    node = await startNode({ MODE: 'build' })
+    node = await startNode({ RELEASE_MODE: 'build' })
     await serving(seq)
     expect(await (await get('/')).text()).toBe('MADE OF SOURCES')
     expect((await get('/make.mjs')).status).toBe(404)

@@ -135,8 +135,8 @@ const build = createBuilder({
   hidden: dataDir,
   timeoutMs: config.BUILD_TIMEOUT_SECONDS * 1_000,
 })
-if (config.MODE === 'build')
-  for (const weakness of weaknesses(await isolation())) log.warn({ mode: config.MODE }, weakness)
+if (config.RELEASE_MODE === 'build')
+  for (const weakness of weaknesses(await isolation())) log.warn({ mode: config.RELEASE_MODE }, weakness)
 
 const pipeline = createPipeline({
   coordinate,
@@ -154,7 +154,7 @@ const pipeline = createPipeline({
       files,
       cacheDir,
       signal: stopping.signal,
-      ...(config.MODE === 'build' ? { build } : {}),
+      ...(config.RELEASE_MODE === 'build' ? { build } : {}),
     }),
   check: (prepared, as) => checkServed(prepared, as, { url: loopbackUrl(), random }),
   async onSwitch(prepared) {

@@ -89,7 +89,9 @@ export async function prepareRelease(signed: SignedRelease, parts: PreparationPa
       return blobs.ok ? hashFiles(blobs.value, objects) : blobs
     }
     if (!parts.build)
-      return refused('its files are built from the commit, and this node builds nothing; set MODE=build')
+      return refused(
+        'its files are built from the commit, and this node builds nothing; set RELEASE_MODE=build',
+      )
     return parts.build(release, release.build)
   }
 

@@ -16,6 +16,7 @@ export const commonHeaders = {
 
 /** A file up to here is written in one piece with its headers, which `node:http` does with strings alone, bytes. */
 const maxTextBytes = 16 * 1024
+/** Forgotten with the bytes. */
 const texts = new WeakMap<Uint8Array, string>()
 
 function textOf(bytes: Uint8Array<ArrayBuffer>): string {
@@ -47,12 +48,12 @@ export function createServe(files: Files, onError: (error: Error) => void): Serv
     const file = fileAt(release, path)
     if (!file) return false
     const { headers } = request
-    const base = headersOf(file, release)
-    const etag = etagOf(file)
+    const ready = readyOf(file, release)
+    const { etag } = ready
     const cookie = pinOf(request, release.release.manifest)
-    const head = cookie ? [...base, 'set-cookie', cookie] : base
+    const pin = cookie ? ['set-cookie', cookie] : none
     if (headers['if-none-match'] !== undefined && matches(headers['if-none-match'], etag)) {
-      response.writeHead(304, head as string[]).end()
+      response.writeHead(304, [...ready.head, ...pin]).end()
       return true
     }
     const wanted = headers.range
@@ -64,13 +65,13 @@ export function createServe(files: Files, onError: (error: Error) => void): Serv
         : undefined
     if (range === 'unsatisfiable')
       say(response, 416, 'range not satisfiable', ['content-range', `bytes */${file.size}`])
-    else send(request, response, range ? 206 : 200, file, head, range)
+    else send(request, response, range ? 206 : 200, ready, pin, range)
     return true
   }
 
   serve.missing = (request, response, release) => {
     const page = release.files.get('/404.html')
-    if (page) send(request, response, 404, page, headersOf(page, release))
+    if (page) send(request, response, 404, readyOf(page, release), none)
     else say(response, 404, 'not found')
   }
 
@@ -78,14 +79,21 @@ export function createServe(files: Files, onError: (error: Error) => void): Serv
     request: IncomingMessage,
     response: ServerResponse,
     status: number,
-    file: StoredFile,
-    head: readonly string[],
+    ready: Ready,
+    pin: readonly string[],
     range?: Range,
   ): void {
+    const { file } = ready
     const begin = () => {
-      const length = range ? range.end - range.start + 1 : file.size
-      const part = range ? ['content-range', `bytes ${range.start}-${range.end}/${file.size}`] : []
-      return response.writeHead(status, [...head, 'content-length', String(length), ...part])
+      if (!range) return response.writeHead(status, pin === none ? ready.whole : [...ready.whole, ...pin])
+      const length = String(range.end - range.start + 1)
+      const part = [
+        'content-length',
+        length,
+        'content-range',
+        `bytes ${range.start}-${range.end}/${file.size}`,
+      ]
+      return response.writeHead(status, [...ready.head, ...part, ...pin])
     }
     if (request.method === 'HEAD') {
       begin().end()
@@ -145,8 +153,6 @@ export function fileAt({ release, files }: PreparedRelease, path: string): Store
   return files.get(path) ?? (path.endsWith('/') ? files.get(`${path}index.html`) : undefined)
 }
 
-const etagOf = (file: StoredFile) => `"${file.sha256}"`
-
 /** `If-None-Match`: a list of tags, weak comparison. */
 export function matches(header: string | undefined, etag: string): boolean {
   if (!header) return false
@@ -174,25 +180,38 @@ export function parseRange(header: string | undefined, size: number): Range | 'u
   return start >= size ? 'unsatisfiable' : { start, end }
 }
 
+const none: readonly string[] = []
 const common = Object.entries(commonHeaders).flat()
-/** Names and values in turn, as `writeHead` takes them fastest. A file object belongs to one release. */
-const built = new WeakMap<StoredFile, readonly string[]>()
 
-function headersOf(file: StoredFile, { release }: PreparedRelease): readonly string[] {
-  const before = built.get(file)
+/** What every answer with a file needs, made once. Headers are names and values in turn, as `writeHead` takes them fastest. */
+interface Ready {
+  readonly file: StoredFile
+  readonly etag: string
+  readonly head: readonly string[]
+  /** The same with the length of the whole file. */
+  readonly whole: string[]
+}
+
+/** A file object belongs to one release. */
+const readies = new WeakMap<StoredFile, Ready>()
+
+function readyOf(file: StoredFile, { release }: PreparedRelease): Ready {
+  const before = readies.get(file)
   if (before) return before
   const type = mime.contentType(file.path.slice(file.path.lastIndexOf('/') + 1))
-  const headers = [
+  const etag = `"${file.sha256}"`
+  const head = [
     ...common,
     ...['content-type', type && file.path.includes('.') ? type : 'application/octet-stream'],
-    ...['etag', etagOf(file)],
+    ...['etag', etag],
     // Always asked for anew, so that a page is never put together from two releases; unchanged files cost one 304.
     ...['cache-control', 'public, no-cache'],
     ...['accept-ranges', 'bytes'],
     ...[releaseHeader, release.manifest],
   ]
-  built.set(file, headers)
-  return headers
+  const ready = { file, etag, head, whole: [...head, 'content-length', String(file.size)] }
+  readies.set(file, ready)
+  return ready
 }
 
 /** A short answer of the node's own. */

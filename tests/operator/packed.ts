@@ -7,12 +7,12 @@ import { promisify } from 'node:util'
 const execute = promisify(execFile)
 const root = fileURLToPath(new URL('../../', import.meta.url))
 
-/** This process's environment without what `npm test` adds to it: a folder elsewhere is no part of this workspace. */
+/** This process's environment without what `npm test` and vitest add to it: a folder elsewhere is no part of this workspace. */
 export const plainEnv: Record<string, string | undefined> = Object.fromEntries(
   Object.entries(process.env).filter(
     ([name]) =>
       !/^npm_(?!config_(registry|cache|userconfig)$)/i.test(name) &&
-      !/^(INIT_CWD|NODE_ENV|VITEST.*)$/.test(name),
+      !/^(INIT_CWD|NODE_ENV|VITEST.*|TEST|MODE|DEV|PROD|SSR|BASE_URL)$/.test(name),
   ),
 )
 
@@ -41,10 +41,15 @@ export function publishedPackages(): { readonly folder: string; readonly file: P
     .filter(({ file }) => !file.private)
 }
 
-/** Packs every published package, and installs them in an empty folder, as `npm install` would from a registry. Gives the folder of the programs. */
-export async function installPacked(
-  folder: string,
-): Promise<{ readonly bin: string; readonly modules: string }> {
+export interface Packed {
+  /** Folder of the installed programs. */
+  readonly bin: string
+  /** Folder of the installed packages. */
+  readonly modules: string
+}
+
+/** Packs every published package, and installs them in an empty folder, as `npm install` would from a registry. */
+export async function installPacked(folder: string): Promise<Packed> {
   const packs = join(folder, 'packs')
   const home = join(folder, 'installed')
   for (const path of [packs, home]) mkdirSync(path, { recursive: true })

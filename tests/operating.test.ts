@@ -1,18 +1,22 @@
-import { spawn } from 'node:child_process'
-import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { execFileSync, spawn } from 'node:child_process'
+import { existsSync, lstatSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { connect } from '@understudy/host/postgres'
 import { type Network, startNetwork } from '@understudy/localnet/network'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { installPacked, plainEnv } from '../operator/packed.ts'
+import { installPacked, type Packed, plainEnv, publishedPackages } from './operator/packed.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'understudy-operating-'))
 /** Stands for a checkout of the project: `npm start` keeps its network below it. */
 const checkout = join(folder, 'checkout')
-let packed: { readonly bin: string; readonly modules: string }
-let network: Network
+let packed: Packed
+let network: Network | undefined
+
+beforeAll(async () => {
+  packed = await installPacked(folder)
+}, 400_000)
 
 afterAll(async () => {
   await network?.stop()
@@ -21,8 +25,14 @@ afterAll(async () => {
 
 /** The commands of docs/operating.md, block by block: a fence that says only `sh` is run. */
 function commands(): string[] {
-  const text = readFileSync(new URL('../../docs/operating.md', import.meta.url), 'utf8')
+  const text = readFileSync(new URL('../docs/operating.md', import.meta.url), 'utf8')
   return [...text.matchAll(/^```sh\n(.*?)^```$/gms)].map(([, block]) => block!)
+}
+
+/** The end of what the mirror said. */
+function nodeLog(): string {
+  const path = join(checkout, 'my-mirror', 'node.log')
+  return existsSync(path) ? readFileSync(path, 'utf8').slice(-5_000) : ''
 }
 
 interface Ran {
@@ -65,11 +75,45 @@ function shell(blocks: readonly string[], timeoutMs: number): Promise<Ran> {
   })
 }
 
+describe('the published packages', () => {
+  it('depend on each other by version, on nothing by git or path, and say their licence', () => {
+    const packages = publishedPackages()
+    const own = new Map(packages.map(({ file }) => [file.name, file.version]))
+    expect(own.has('understudy')).toBe(true)
+    for (const { file } of packages) {
+      expect(file.license, file.name).toBe('MIT')
+      for (const [name, range] of Object.entries(file.dependencies ?? {})) {
+        expect(range, `${file.name}: ${name}`).toMatch(/^[\^~]?\d+\.\d+\.\d+(-[\w.]+)?$/)
+        if (name === 'understudy' || name.startsWith('@understudy/'))
+          expect(range, `${file.name}: ${name}`).toBe(own.get(name))
+      }
+    }
+  })
+
+  it('are installed without links or tests, and run', { timeout: 120_000 }, () => {
+    for (const { file } of publishedPackages()) {
+      const installed = join(packed.modules, file.name)
+      expect(lstatSync(installed).isSymbolicLink(), file.name).toBe(false)
+      expect(readdirSync(installed)).toContain('LICENSE')
+      const inside = readdirSync(installed, { recursive: true }).map(String)
+      expect(inside.filter((path) => /\.test\.|\.tsbuildinfo$/.test(path))).toEqual([])
+    }
+    const help = (...args: string[]) =>
+      execFileSync(join(packed.bin, 'understudy'), [...args, '--help'], {
+        cwd: folder,
+        env: { ...plainEnv, HOME: folder },
+        encoding: 'utf8',
+        timeout: 60_000,
+      })
+    expect(help()).toContain('doctor')
+    expect(help('node')).toContain('environment')
+  })
+})
+
 describe('docs/operating.md, with the packed packages', () => {
   beforeAll(async () => {
-    packed = await installPacked(folder)
     mkdirSync(checkout)
-    network = await startNetwork({ dataDir: join(checkout, '.understudy'), ports: 'any', lead: 60 })
+    network = await startNetwork({ dataDir: join(checkout, '.understudy'), ports: 'any' })
   }, 400_000)
 
   it('leads from a fork to the first passed probe and the first reward, every command to the letter', {
@@ -77,7 +121,7 @@ describe('docs/operating.md, with the packed packages', () => {
   }, async () => {
     const blocks = commands()
     const { code, said, began } = await shell(blocks, 450_000)
-    expect(code, `${blocks[said.length - 1]}: ${said.at(-1)}`).toBe(0)
+    expect(code, `${blocks[said.length - 1]}: ${said.at(-1)}\n${code === 0 ? '' : nodeLog()}`).toBe(0)
 
     const blockOf = (command: string) => {
       const at = blocks.findIndex((block) => block.includes(command))
@@ -89,7 +133,7 @@ describe('docs/operating.md, with the packed packages', () => {
     expect(said[blockOf('understudy mirror rewards\n')]).toMatch(/paid by 0x[0-9a-f]{64}/)
 
     const cloned = began[blockOf('git clone')]!
-    const firstProbe = await firstPassed(said[blockOf('understudy mirror register')]!)
+    const firstProbe = await firstPassed(network!, said[blockOf('understudy mirror register')]!)
     const seconds = (firstProbe - cloned) / 1_000
     console.log(JSON.stringify({ docs: 'operating', cloneToFirstPassedProbeSeconds: seconds }))
     expect(firstProbe).toBeGreaterThan(cloned)
@@ -97,7 +141,7 @@ describe('docs/operating.md, with the packed packages', () => {
 })
 
 /** When an attester first found the mirror that these lines registered to pass, ms since 1970. */
-async function firstPassed(registration: string): Promise<number> {
+async function firstPassed(network: Network, registration: string): Promise<number> {
   const mirror = Number(/^mirror {7}(\d+)$/m.exec(registration)?.[1])
   const password = readFileSync(join(network.dataDir, 'postgres.password'), 'utf8').trim()
   const { postgres } = JSON.parse(readFileSync(join(network.dataDir, 'ports.json'), 'utf8')) as {
