@@ -5,8 +5,8 @@ import type { ChainEvent } from '@understudy/chain/log'
 import { createLogReader, readComplete } from '@understudy/chain/logReader'
 import { type ChainApp, projectChain } from '@understudy/chain/state'
 import { appId, parseCoordinate } from '@understudy/protocol/app'
-import * as negentropy from '@understudy/relays/negentropy'
 import { openRelays, type Relays, relayUrl } from '@understudy/relays/relays'
+import { createComparisons } from '@understudy/relays/second'
 import { loadVerify } from '@understudy/relays/verify'
 import { parseList } from './amount.ts'
 import type { Io } from './command.ts'
@@ -129,7 +129,7 @@ export function relayUrls(options: Options<typeof relayArgs>, io: Io): string[] 
 export async function openTheirRelays(options: Options<typeof relayArgs>, io: Io): Promise<Relays> {
   return openRelays(relayUrls(options, io), {
     verify: await loadVerify(),
-    negentropy,
+    comparisons: createComparisons,
     onIncomplete: ({ url, second }) =>
       io.say(`${url} has more events of one second (${second}) than it hands out: name other relays as well`),
   })

@@ -17,8 +17,8 @@ import { onShutdown } from '@understudy/host/shutdown'
 import { appId } from '@understudy/protocol/app'
 import type { NostrEvent } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
-import * as negentropy from '@understudy/relays/negentropy'
 import { openRelays } from '@understudy/relays/relays'
+import { createComparisons } from '@understudy/relays/second'
 import { loadSigner } from '@understudy/relays/signer'
 import { loadVerify } from '@understudy/relays/verify'
 import { readAccepted, writeAccepted } from './accepted.ts'
@@ -97,7 +97,7 @@ const relay = createRelay({
 })
 const relays = openRelays(config.RELAYS, {
   verify,
-  negentropy,
+  comparisons: createComparisons,
   onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
 })
 

@@ -3,8 +3,8 @@ import { createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { NostrEvent, Verify } from '@understudy/protocol/event'
-import * as negentropy from '@understudy/relays/negentropy'
 import { openRelays } from '@understudy/relays/relays'
+import { createComparisons } from '@understudy/relays/second'
 import { loadVerify } from '@understudy/relays/verify'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { author, startRelay, testTime } from './fixture.ts'
@@ -193,7 +193,7 @@ describe('a second with more events than the relay hands out at once', () => {
   test('is read whole by NIP-77, and so is what lies before it', async () => {
     const { url, ids } = await startCrowded()
     const onIncomplete = vi.fn()
-    const relays = openMany([url], { negentropy, onIncomplete })
+    const relays = openMany([url], { comparisons: createComparisons, onIncomplete })
     const queries = Array.from({ length: 4 }, () => relays.query([{ kinds: [4617] }], { timeoutMs: 60_000 }))
     for (const found of await Promise.all(queries)) expect(found.map(({ id }) => id).sort()).toEqual(ids)
     const heard = new Set<string>()

@@ -8,8 +8,8 @@ import { createLog } from '@understudy/host/log'
 import { vantageOf } from '@understudy/host/places'
 import { onShutdown } from '@understudy/host/shutdown'
 import { appId } from '@understudy/protocol/app'
-import * as negentropy from '@understudy/relays/negentropy'
 import { openRelays } from '@understudy/relays/relays'
+import { createComparisons } from '@understudy/relays/second'
 import { loadVerify } from '@understudy/relays/verify'
 import { z } from 'zod'
 import { appVariable } from '../config.ts'
@@ -68,7 +68,7 @@ const relay = createRelay({
 })
 const relays = openRelays(config.RELAYS, {
   verify: await loadVerify(),
-  negentropy,
+  comparisons: createComparisons,
   onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
 })
 const dialled = guardedConnect(vantage)

@@ -8,7 +8,7 @@ import {
 } from '@understudy/protocol/event'
 import { type Circuit, createBreaker } from './breaker.ts'
 import { type Filter, matchFilter } from './filter.ts'
-import { type Comparison, compareSecond, type Negentropy } from './second.ts'
+import type { Comparisons, ComparisonsOptions } from './second.ts'
 import { maxFrameLength, runtimeSocket, type Socket, type SocketConstructor } from './socket.ts'
 
 export interface RelayOptions {
@@ -35,7 +35,7 @@ export interface RelayOptions {
   /** Silence after which the answer to a question counts as not given, ms. */
   readonly answerMs?: number
   /** With it a second that holds more events than a relay hands out at once is read whole, where the relay speaks NIP-77. */
-  readonly negentropy?: Negentropy
+  readonly comparisons?: (options: ComparisonsOptions) => Comparisons
   /** A relay has, or may have, further events of a second (since 1970) and cannot be asked for them. */
   readonly onIncomplete?: (gap: { readonly url: string; readonly second: number }) => void
 }
@@ -67,6 +67,8 @@ export interface Question {
   readonly filter: Filter
   /** Stays open after the stored events, and is asked again after every reconnect. */
   readonly live: boolean
+  /** The answer is one page; whether that is all is the asker's to see. */
+  readonly single?: boolean
   /** True for events that are verified already and need no second look. */
   known(id: string): boolean
   /** Verified, and what the filter asks for. */
@@ -90,8 +92,6 @@ export interface Relay {
 const pageSize = 500
 /** Asked for at once of a second that holds more than a page: NIP-01 cannot divide it. */
 const crowdSize = 5_000
-/** Relays cap an answer at a round number: a crowded second that fills one may hold more. */
-const roundNumber = 100
 /** A page shorter than this is taken for the whole answer: no relay caps an answer as low. */
 const completeBelow = 50
 /** Publications that one relay keeps waiting: how many are on the wire at once, how many in all, and their characters. */
@@ -156,8 +156,8 @@ interface Request {
   readonly reading: Reading
   readonly asked: Filter
   readonly live: boolean
-  /** Of one crowded second: the ids that came, and those to be asked for after this page. */
-  readonly crowd: { readonly ids: Set<string>; readonly rest?: readonly string[] } | undefined
+  /** Of one crowded second: the ids that came. */
+  readonly crowd: string[] | undefined
   ended: boolean
   /** On the wire; before, it waits for its turn. */
   sent: boolean
@@ -169,15 +169,6 @@ interface Request {
   count: number
   fresh: number
   oldest: number
-}
-
-/** A crowded second that is compared with the relay's. */
-interface Crowd {
-  readonly id: string
-  readonly reading: Reading
-  readonly second: number
-  readonly comparison: Comparison
-  deadline?: ReturnType<typeof setTimeout>
 }
 
 const sinceOf = (reading: Reading) => Math.max(reading.since ?? 0, reading.question.filter.since ?? 0)
@@ -225,10 +216,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
   let trust: 'unproven' | 'proven' | 'liar' = 'unproven'
   let held: string[] = []
   let canary: object | undefined
-  /** The first one is being compared: relays allow few comparisons at once. */
-  let crowds: Crowd[] = []
-  /** Whether the relay speaks NIP-77; unknown until it has been tried. */
-  let compares: boolean | undefined
+  const comparisons = options.comparisons?.({ send, ask, silenceMs: answerMs })
 
   const pause = (attempt: number) =>
     Math.min(maxBackoffMs, backoffMs * 2 ** Math.min(attempt, 20)) * (0.5 + random() / 2)
@@ -283,8 +271,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     socket = undefined
     for (const request of requests.values()) clearTimeout(request.deadline)
     requests.clear()
-    clearTimeout(crowds[0]?.deadline)
-    crowds = []
+    comparisons?.clear()
     waiting = new Map([...flying, ...waiting])
     flying = new Map()
     held = []
@@ -398,21 +385,19 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     pump()
     const { reading, asked, oldest } = page
     reading.wanted -= page.fresh
-    if (page.crowd?.rest) {
-      // It may hand out fewer than we ask for. If it has none of them they are gone.
-      const { ids, rest } = page.crowd
-      const left = page.count > 0 ? asked.ids!.filter((one) => !ids.has(one)) : []
-      return readRest(reading, asked.until!, [...left, ...rest])
-    }
-    if (page.count >= completeBelow && reading.wanted > 0) {
+    if (page.count >= completeBelow && reading.wanted > 0 && !reading.question.single) {
       // The next page begins at the second where this one ended; one that fills a page is read by itself, then left.
       if (oldest !== asked.until) return request(reading, { ...asked, until: oldest }, false)
-      const { limit = Number.POSITIVE_INFINITY, ...filter } = reading.question.filter
-      const second = { ...filter, since: oldest, until: oldest }
-      if (!page.crowd) return request(reading, { ...second, limit }, false, { ids: new Set() })
-      if (page.count >= limit) return catchUp(reading)
-      if (page.count % roundNumber === 0) return compare(reading, oldest, page.crowd.ids)
-      return readBefore(reading, oldest)
+      const second = { ...reading.question.filter, since: oldest, until: oldest }
+      if (!page.crowd) return request(reading, second, false, [])
+      if (page.count === second.limit) return catchUp(reading)
+      // Relays cap an answer at a round number: a second that fills one may hold more.
+      if (page.count % 100) return readBefore(reading, oldest)
+      const onRead = (complete: boolean) => {
+        if (!complete) options.onIncomplete?.({ url, second: oldest })
+        readBefore(reading, oldest)
+      }
+      return comparisons ? comparisons.read(reading, second, page.crowd, onRead) : onRead(false)
     }
     catchUp(reading)
   }
@@ -429,87 +414,10 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     else catchUp(reading)
   }
 
-  /** NIP-01 cannot divide a second: which of its events we lack is found out by NIP-77. */
-  function compare(reading: Reading, second: number, ids: ReadonlySet<string>) {
-    const { negentropy } = options
-    if (!negentropy || compares === false) return miss(reading, second)
-    const comparison = compareSecond(negentropy, second, [...ids])
-    crowds.push({ id: `n${++serial}`, reading, second, comparison })
-    if (crowds.length === 1) compareNext()
-  }
-
-  function compareNext() {
-    const crowd = crowds[0]
-    if (!crowd) return
-    const { id, reading, second, comparison } = crowd
-    const { limit: _, ...filter } = reading.question.filter
-    send(JSON.stringify(['NEG-OPEN', id, { ...filter, since: second, until: second }, comparison.first]))
-    awaitComparison(crowd)
-  }
-
-  function awaitComparison(crowd: Crowd): void {
-    clearTimeout(crowd.deadline)
-    crowd.deadline = setTimeout(endComparison, answerMs, crowd, 'says nothing to a comparison')
-  }
-
-  function onCompared(crowd: Crowd, message: string) {
-    compares = true
-    let next: string | undefined
-    try {
-      next = crowd.comparison.answer(message)
-    } catch (error) {
-      return endComparison(crowd, (error as Error).message)
-    }
-    if (next === undefined) return endComparison(crowd)
-    send(JSON.stringify(['NEG-MSG', crowd.id, next]))
-    awaitComparison(crowd)
-  }
-
-  /** What the relay named is read in any case. */
-  function endComparison(crowd: Crowd, failure?: string) {
-    const { id, reading, second, comparison } = crowd
-    if (!leaveComparison(crowd)) return
-    send(JSON.stringify(['NEG-CLOSE', id]))
-    if (failure !== undefined) {
-      compares ??= false
-      tell(second)
-    }
-    readRest(reading, second, comparison.needed)
-    compareNext()
-  }
-
-  function leaveComparison(crowd: Crowd): boolean {
-    clearTimeout(crowd.deadline)
-    const at = crowds.indexOf(crowd)
-    if (at >= 0) crowds.splice(at, 1)
-    return at >= 0
-  }
-
-  function readRest(reading: Reading, second: number, ids: readonly string[]) {
-    if (ids.length === 0) return readBefore(reading, second)
-    const asked = { ...reading.question.filter, since: second, until: second, ids: ids.slice(0, pageSize) }
-    request(reading, asked, false, { ids: new Set(), rest: ids.slice(pageSize) })
-  }
-
-  function miss(reading: Reading, second: number): void {
-    tell(second)
-    readBefore(reading, second)
-  }
-
-  function tell(second: number): void {
-    lastError = `has more events of one second (${second}) than it hands out`
-    options.onIncomplete?.({ url, second })
-  }
-
   /** Ends whatever is being read for it. */
   function leave(reading: Reading): void {
     for (const [id, request] of requests) if (request.reading === reading) finish(id)
-    const [current] = crowds
-    for (const crowd of crowds.filter((one) => one.reading === reading)) {
-      leaveComparison(crowd)
-      if (crowd === current) send(JSON.stringify(['NEG-CLOSE', crowd.id]))
-    }
-    if (crowds[0] !== current) compareNext()
+    comparisons?.leave(reading)
   }
 
   function strike(reason: string): void {
@@ -530,7 +438,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     if (!known && !verify(value)) return strike('sent an event with a bad id or signature')
     if (!request.ended && matchFilter(asked, value)) {
       request.count++
-      request.crowd?.ids.add(value.id)
+      request.crowd?.push(value.id)
       if (value.created_at !== asked.until) request.fresh++
       request.oldest = Math.min(request.oldest, value.created_at)
     }
@@ -648,15 +556,11 @@ export function openRelay(url: string, options: RelayOptions): Relay {
       const accepted = frame[2] || frame[3].startsWith('duplicate:')
       return onAnswer(frame[1], accepted ? { ok: true } : refused((frame[3] || 'refused').slice(0, 200)))
     }
+    if (frame[0] !== 'EVENT' && comparisons?.take(frame[0], frame[1], frame[2])) return
     if (frame[0] === 'NOTICE') {
       lastError = `notice: ${frame[1].slice(0, 150)}`
-      // Who does not know NIP-77 says so in this way, if at all.
-      if (crowds[0] && compares === undefined) endComparison(crowds[0], lastError)
       return
     }
-    const crowd = crowds[0]?.id === frame[1] ? crowds[0] : undefined
-    if (crowd && frame[0] === 'NEG-MSG') return onCompared(crowd, frame[2])
-    if (crowd && (frame[0] === 'NEG-ERR' || frame[0] === 'CLOSED')) return endComparison(crowd, frame[2])
     const request = requests.get(frame[1])
     if (!request) return
     if (frame[0] === 'EVENT') return take(request, frame[2])

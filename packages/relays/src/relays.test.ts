@@ -2,8 +2,8 @@ import type { AddressInfo } from 'node:net'
 import type { NostrEvent } from '@understudy/protocol/event'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
-import * as negentropy from './negentropy.ts'
 import { openRelays } from './relays.ts'
+import { createComparisons } from './second.ts'
 import { loadSigner } from './signer.ts'
 import { loadVerify } from './verify.ts'
 
@@ -260,7 +260,11 @@ test.each([
       say('EOSE', id)
     })
     const gaps: unknown[] = []
-    const relays = open([url], { negentropy, answerMs: 200, onIncomplete: (gap) => gaps.push(gap) })
+    const relays = open([url], {
+      comparisons: createComparisons,
+      answerMs: 200,
+      onIncomplete: (gap) => gaps.push(gap),
+    })
     const found = await relays.query([{ kinds: [4617] }], { timeoutMs: 60_000 })
     expect(found).toHaveLength(100)
     expect(gaps).toEqual([{ url, second }])

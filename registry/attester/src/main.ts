@@ -14,8 +14,8 @@ import { connect, openPostgres } from '@understudy/host/postgres'
 import { onShutdown } from '@understudy/host/shutdown'
 import { attesterTemplate } from '@understudy/protocol/attester'
 import { encodeGeohash } from '@understudy/protocol/place'
-import * as negentropy from '@understudy/relays/negentropy'
 import { openRelays, relayUrl } from '@understudy/relays/relays'
+import { createComparisons } from '@understudy/relays/second'
 import { loadVerify } from '@understudy/relays/verify'
 import { createChainView } from './chain-view.ts'
 import { paceOf, config as schema } from './config.ts'
@@ -58,7 +58,7 @@ const pool = connect(config.DATABASE_URL ?? postgres!.url, log)
 const db = await untilAnswered(() => openDatabase(pool))
 const relays = openRelays(config.RELAYS, {
   verify,
-  negentropy,
+  comparisons: createComparisons,
   onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
 })
 
