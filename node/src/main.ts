@@ -18,6 +18,7 @@ import { appId } from '@understudy/protocol/app'
 import type { NostrEvent } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import { openRelays } from '@understudy/relays/relays'
+import { createComparisons } from '@understudy/relays/second'
 import { loadSigner } from '@understudy/relays/signer'
 import { loadVerify } from '@understudy/relays/verify'
 import { readAccepted, writeAccepted } from './accepted.ts'
@@ -94,7 +95,11 @@ const relay = createRelay({
   url: relayUrl,
   nips: config.ADMINS ? [86, 98] : [],
 })
-const relays = openRelays(config.RELAYS, { verify })
+const relays = openRelays(config.RELAYS, {
+  verify,
+  comparisons: createComparisons,
+  onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
+})
 
 const repository = await prepareRepository({
   dir: join(dataDir, 'repository.git'),
