@@ -76,37 +76,40 @@ interface Program {
   kill(signal: NodeJS.Signals): Promise<void>
 }
 
-/** Starts a program of ours and waits until it says that it is ready. */
-async function start(main: string, env: Record<string, string>, args: string[] = []): Promise<Program> {
+/** Starts a program of ours. `ready` waits until it says so; `kill` may come before. */
+function launch(main: string, env: Record<string, string>, args: string[] = []) {
   const child: ChildProcess = spawn(process.execPath, [fileURLToPath(new URL(main, root)), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env.PATH ?? '', HOST: '127.0.0.1', PORT: '0', ...env },
   })
+  async function kill(signal: NodeJS.Signals): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const exit = once(child, 'exit')
+    child.kill(signal)
+    await exit
+  }
   const lines: string[] = []
   let stderr = ''
   child.stderr?.on('data', (chunk) => {
     stderr += chunk
   })
-  const url = await new Promise<string>((resolve, reject) => {
+  const ready = new Promise<Program>((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`${main} ended with ${code}: ${stderr}`)))
     createInterface({ input: child.stdout! }).on('line', (line) => {
       lines.push(line)
       const said = JSON.parse(line) as { msg?: string; url?: string }
-      if (said.msg === 'ready' && said.url) resolve(said.url)
+      if (said.msg === 'ready' && said.url) resolve({ url: said.url, lines, kill })
     })
   })
-  const program: Program = {
-    url,
-    lines,
-    async kill(signal) {
-      if (child.exitCode !== null || child.signalCode !== null) return
-      const exit = once(child, 'exit')
-      child.kill(signal)
-      await exit
-    },
-  }
-  programs.push(program)
-  return program
+  // Who kills it before it is ready does not wait for that.
+  ready.catch(() => {})
+  return { ready, kill }
+}
+
+async function start(...program: Parameters<typeof launch>): Promise<Program> {
+  const started = await launch(...program).ready
+  programs.push(started)
+  return started
 }
 
 /** Asks again until there is something. */
@@ -120,22 +123,23 @@ async function until<T>(look: () => Promise<T | undefined | false>, what: string
   }
 }
 
-const startNode = (change: Record<string, string> = {}) =>
-  start('node/dist/main.js', {
-    STACKS_API_URL: stacksUrl,
-    DEPLOYER: addressOf(chainKeys.deployer, 0x80000000),
-    RELAYS: relayUrl,
-    DATA_DIR: join(home, 'node'),
-    PLACES_FILE: join(home, 'places.json'),
-    APP: coordinate,
-    REPOSITORY_URL: forge.urlOf('fork'),
-    PUBLIC_URL: publicUrl,
-    STX_ADDRESS: addressOf(chainKeys.operator, 0x80000000),
-    GEOHASH: 'u0yjj',
-    COUNTRY: 'DE',
-    UPDATE_SPREAD_SECONDS: '0.2',
-    ...change,
-  })
+const startNode = (change: Record<string, string> = {}) => start('node/dist/main.js', nodeEnv(change))
+
+const nodeEnv = (change: Record<string, string> = {}): Record<string, string> => ({
+  STACKS_API_URL: stacksUrl,
+  DEPLOYER: addressOf(chainKeys.deployer, 0x80000000),
+  RELAYS: relayUrl,
+  DATA_DIR: join(home, 'node'),
+  PLACES_FILE: join(home, 'places.json'),
+  APP: coordinate,
+  REPOSITORY_URL: forge.urlOf('fork'),
+  PUBLIC_URL: publicUrl,
+  STX_ADDRESS: addressOf(chainKeys.operator, 0x80000000),
+  GEOHASH: 'u0yjj',
+  COUNTRY: 'DE',
+  UPDATE_SPREAD_SECONDS: '0.2',
+  ...change,
+})
 
 /** Signs a release of a commit of the source and publishes both events. `forged` says what is not so. */
 async function publishRelease(
@@ -249,6 +253,7 @@ const kills = Number(process.env.KILLS ?? 20)
 describe('a fallback node', { timeout: 180_000 }, () => {
   let commit: string
   let newer: string
+  let lastSeq = 0
 
   test('serves every byte of the signed release', async () => {
     commit = source.commit(sampleFiles('one'))
@@ -575,11 +580,14 @@ describe('a fallback node', { timeout: 180_000 }, () => {
       const gone = Object.keys(sampleFiles('')).filter(
         (path) => path.startsWith('data/') && path !== 'data/0/0.json',
       )
+      let startMs = 1_000
       await publish(8, Object.fromEntries(gone.map((path) => [path, null])))
       node = await startNode()
       await serving(8)
       const seen = new Set<unknown>()
-      for (let seq = 9; seq < 9 + kills; seq++) {
+      let seq = 8
+      for (let killed = 0; killed < kills; ) {
+        seq++
         await publish(seq, {
           'index.html': `release ${seq}`,
           'assets/app.js': `run(${seq})`,
@@ -587,7 +595,15 @@ describe('a fallback node', { timeout: 180_000 }, () => {
         })
         await pause(Math.random() * 600)
         await node.kill('SIGKILL')
+        killed++
+        // The next one dies while it starts, at any moment from nothing at all to ready.
+        const starting = launch('node/dist/main.js', nodeEnv())
+        await Promise.race([starting.ready, pause(Math.random() * startMs)])
+        await starting.kill('SIGKILL')
+        killed++
+        const again = performance.now()
         node = await startNode()
+        startMs = performance.now() - again
         const first = await get('/')
         expect(first.status).toBe(200)
         const manifest = first.headers.get('x-understudy-release')!
@@ -599,7 +615,8 @@ describe('a fallback node', { timeout: 180_000 }, () => {
           expect([path, createHash('sha256').update(bytes).digest('hex')]).toEqual([path, sha256])
         }
       }
-      await serving(8 + kills)
+      await serving(seq)
+      lastSeq = seq
       console.log(`${kills} kills; ${seen.size} releases were served right after one`)
     },
     60_000 + kills * 20_000,
@@ -612,7 +629,7 @@ describe('a fallback node', { timeout: 180_000 }, () => {
       writeFileSync('site/index.html', readFileSync('index.html', 'utf8').toUpperCase())`
     const built = source.commit({ 'index.html': 'made of sources', 'make.mjs': script })
     source.push(forge.root, 'fork')
-    const seq = 9 + kills
+    const seq = lastSeq + 1
     await publishRelease(seq, built, { build: recipe })
     await said('this node builds nothing; set RELEASE_MODE=build')
     expect((await status()).seq).toBe(seq - 1)
