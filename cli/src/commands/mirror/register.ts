@@ -3,10 +3,21 @@ import { bondAt } from '@understudy/chain/state'
 import { epochAt, epochStart } from '@understudy/protocol/epoch'
 import { command, type Io } from '../../command.ts'
 import { Failure } from '../../failure.ts'
-import { appArgs, appOf, chainArgs, feeArgs, findApp, keyArgs, openChain, secretOf } from '../../network.ts'
+import {
+  appArgs,
+  appOf,
+  chainArgs,
+  feeArgs,
+  findApp,
+  keyArgs,
+  openChain,
+  relayArgs,
+  secretOf,
+  setting,
+} from '../../network.ts'
 import { endpointOf, nodeArgs, nodeKeyOf } from '../../node.ts'
 import { createSender } from '../../transaction.ts'
-import { bondOf } from './expect.ts'
+import { bondOf, expect, networkOf } from './expect.ts'
 
 export const mirrorRegister = (io: Io) =>
   command(io, {
@@ -21,6 +32,7 @@ export const mirrorRegister = (io: Io) =>
       },
       ...appArgs,
       ...chainArgs,
+      ...relayArgs,
       'key-file': keyArgs['key-file'],
       keys: keyArgs.keys,
       ...feeArgs,
@@ -39,6 +51,12 @@ export const mirrorRegister = (io: Io) =>
           (mirror) => mirror.owner === sender.address && mirror.nodeKey === nodeKey && !mirror.withdrawn,
         )
       const before = mine(app)
+      // Said before money moves; where it cannot be reckoned, the bond is laid down all the same.
+      const expectation =
+        before || !setting(io, args.relays, 'RELAYS')
+          ? undefined
+          : await expect(chain, app, { network: await networkOf(endpoint, io), bond }, args, io)
+      for (const line of expectation?.lines ?? []) io.say(line)
       const transaction = !before
         ? await sender.send(
             registerMirror(chain.contracts, sender.address, { app: app.id, nodeKey, endpoint, bond }),
@@ -69,6 +87,7 @@ export const mirrorRegister = (io: Io) =>
           since: mirror.since,
           txid: transaction?.txid ?? null,
           registered: before === undefined,
+          expected: expectation ? { here: expectation.here, alone: expectation.alone } : null,
         },
       }
     },
