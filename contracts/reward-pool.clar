@@ -239,7 +239,10 @@
 ;; May its leaves be claimed? Burn and Stacks height must both have grown: a burn view that stalls skips no challenge.
 (define-read-only (is-payable (app (buff 32)) (epoch uint))
   (match (map-get? settlements { app: app, epoch: epoch })
-    row (and (get live row) (is-past (get burn row) (get height row) (get challenge row)))
+    row (and
+      (get live row)
+      (is-past burn-block-height stacks-block-height (get burn row) (get height row) (get challenge row))
+    )
     false
   )
 )
@@ -561,7 +564,9 @@
     (asserts! (is-eq contract-caller (get maintainer now)) ERR_NOT_MAINTAINER)
     (asserts! (is-eq (get round settlement) u0) ERR_ROUND)
     (asserts!
-      (not (is-past (get burn settlement) (get height settlement) (get challenge settlement)))
+      (not (is-past burn-block-height stacks-block-height (get burn settlement) (get height settlement)
+        (get challenge settlement)
+      ))
       ERR_PAYABLE
     )
     (ok (void app epoch))
@@ -601,7 +606,9 @@
       })
     )
     (asserts!
-      (not (is-past (get burn settlement) (get height settlement) (get challenge settlement)))
+      (not (is-past burn-block-height stacks-block-height (get burn settlement) (get height settlement)
+        (get challenge settlement)
+      ))
       ERR_PAYABLE
     )
     (asserts! (is-eq (len (filter is-given signatures)) (len (filter is-true signing))) ERR_SIGNATURES)
@@ -677,7 +684,9 @@
       (signers (standing (get signers settlement) (get banned quorum)))
     )
     (asserts!
-      (not (is-past (get burn settlement) (get height settlement) (get challenge settlement)))
+      (not (is-past burn-block-height stacks-block-height (get burn settlement) (get height settlement)
+        (get challenge settlement)
+      ))
       ERR_PAYABLE
     )
     (asserts! (< (len (filter is-true signers)) (get needed quorum)) ERR_STANDS)
@@ -704,7 +713,7 @@
         amount: amount,
       })
     )
-        (asserts! (> amount u0) ERR_AMOUNT)
+    (asserts! (> amount u0) ERR_AMOUNT)
     (asserts! (is-eq owner (get owner row)) ERR_BONDED)
     (asserts! (not (contract-call? .attester-quorum is-banned app key)) ERR_BANNED)
     (asserts! (signed key (some signature) (bond-hash app owner)) ERR_SIGNATURES)
@@ -783,6 +792,9 @@
     (proof (list 24 { hash: (buff 32), left: bool }))
   )
   (let (
+      ;; Each look at a height is a read.
+      (burn burn-block-height)
+      (height stacks-block-height)
       (settlement (unwrap! (get-settlement app epoch) ERR_NOT_SETTLED))
       (pool (get-pool app))
       (round (get round settlement))
@@ -796,14 +808,14 @@
         topic: "claimed",
         app: app,
         seq: (+ (get seq log) u1),
-        burn: burn-block-height,
-        height: stacks-block-height,
+        burn: burn,
+        height: height,
         epoch: epoch,
         round: round,
       }))
     )
     (asserts!
-      (is-past (get burn settlement) (get height settlement) (get challenge settlement))
+      (is-past burn height (get burn settlement) (get height settlement) (get challenge settlement))
       ERR_NOT_PAYABLE
     )
     (asserts! (not (get swept settlement)) ERR_SWEPT)
@@ -837,6 +849,9 @@
     (proof (list 24 { hash: (buff 32), left: bool }))
   )
   (let (
+      ;; Each look at a height is a read.
+      (burn burn-block-height)
+      (height stacks-block-height)
       (settlement (unwrap! (get-settlement app epoch) ERR_NOT_SETTLED))
       (pool (get-pool app))
       (h7 (map range-leaf leaves))
@@ -856,7 +871,7 @@
       (claimed (claimed-in app epoch (get round settlement) range))
     )
     (asserts!
-      (is-past (get burn settlement) (get height settlement) (get challenge settlement))
+      (is-past burn height (get burn settlement) (get height settlement) (get challenge settlement))
       ERR_NOT_PAYABLE
     )
     (asserts! (not (get swept settlement)) ERR_SWEPT)
@@ -876,8 +891,8 @@
           topic: "range-claimed",
           app: app,
           seq: (+ (get seq log) u1),
-          burn: burn-block-height,
-          height: stacks-block-height,
+          burn: burn,
+          height: height,
           epoch: epoch,
           round: (get round settlement),
           amount: amount,
@@ -935,7 +950,9 @@
     (asserts! (not (get swept settlement)) ERR_SWEPT)
     (asserts!
       (and
-        (is-past (get burn settlement) (get height settlement) (get challenge settlement))
+        (is-past burn-block-height stacks-block-height (get burn settlement) (get height settlement)
+          (get challenge settlement)
+        )
         (>= burn-block-height
           (+ (get burn settlement) (get challenge settlement) (get claim-period (get terms rules)))
         )
@@ -1222,11 +1239,11 @@
   )
 )
 
-;; Have burn height and Stacks height both grown by the challenge?
-(define-private (is-past (burn uint) (height uint) (challenge uint))
+;; Have burn height and Stacks height both grown by the challenge since? The heights of now are the caller's, which may need them again.
+(define-private (is-past (burn uint) (height uint) (since-burn uint) (since-height uint) (challenge uint))
   (and
-    (>= burn-block-height (+ burn challenge))
-    (>= stacks-block-height (+ height challenge))
+    (>= burn (+ since-burn challenge))
+    (>= height (+ since-height challenge))
   )
 )
 

@@ -1,6 +1,10 @@
+import { postConditionToHex } from '@stacks/transactions'
+import { balanceOf } from '@understudy/chain/balance'
 import { fund, registerApp, registerMirror } from '@understudy/chain/calls'
+import { sbtcOf } from '@understudy/chain/contracts'
 import { addressOf } from '@understudy/chain/transactions'
 import { appId, coordinateOf } from '@understudy/protocol/app'
+import type { Asset } from '@understudy/protocol/money'
 import { attesterKey } from '@understudy/protocol/rules'
 import { npubEncode } from 'nostr-tools/nip19'
 import { generateSecretKey, getPublicKey } from 'nostr-tools/pure'
@@ -10,7 +14,7 @@ import { chromiumFlags, findChromium } from './browser/chromium.ts'
 import { devnetKey, type Network, openNetwork } from './browser/network.ts'
 import { hostSite } from './browser/site.ts'
 import { openStage, overflows, type Stage, violations } from './browser/stage.ts'
-import { installWallet, type TestWallet } from './browser/wallet.ts'
+import { installWallet, type TestWallet, walletFee } from './browser/wallet.ts'
 
 const stx = 1_000_000n
 const newKey = () => getPublicKey(generateSecretKey())
@@ -48,11 +52,12 @@ async function visit(
 }
 
 /** An app that is registered already, by a transaction of its maintainer. */
-async function registeredApp(name: string, startsIn = 500): Promise<string> {
+async function registeredApp(name: string, startsIn = 500, asset: Asset = 'stx'): Promise<string> {
   const coordinate = coordinateOf(newKey(), name)
   const { burnHeight } = await network.client.info()
   const call = registerApp(network.contracts, {
     coordinate,
+    asset,
     schedule: { start: burnHeight + startsIn, length: 60, notice: 3, cap: 1_000n * stx },
     terms: {
       budget: 90n * stx,
@@ -216,8 +221,11 @@ describe('the page in a real browser', { timeout: 90_000 }, () => {
     await page.getByLabel('Amount').fill('5')
     await button(page, 'Review the deposit')
     await chooseWallet(page)
-    await button(page, 'Sign in your wallet')
-    await text(page, 'The wallet could not send it: the network refused it (NotEnoughFunds)')
+    await text(page, 'This wallet holds 0 STX, and 5 STX would leave it.')
+    expect(await page.getByRole('button', { name: 'Sign in your wallet' }).isDisabled()).toBe(true)
+    // The form knows the wallet from now on, and says so before anything is reviewed.
+    await button(page, 'Back to the form')
+    await text(page, /Your wallet ST.*holds 0 STX, which is too little\./)
   })
 
   it('remembers a pending transaction over a reload', async () => {
@@ -350,6 +358,91 @@ describe('the page in a real browser', { timeout: 90_000 }, () => {
     await text(page, /is worth 20 STX now/)
   })
 
+  it('keeps an sBTC app in sBTC: register, fund, take it back, and bond, with not one STX but for fees', async () => {
+    const { page, wallet } = await visit('maintainer')
+    const held = (asset: Asset) => balanceOf(network.client, network.contracts.pool, asset, wallet.address)
+    const asset = `${sbtcOf(network.contracts.pool)}::sbtc-token` as const
+    const sends = (address: string, condition: 'eq' | 'gte', amount: bigint) => [
+      postConditionToHex({ type: 'ft-postcondition', address, condition, amount, asset }),
+    ]
+
+    await open(page, '#/register')
+    await page.getByLabel('Your Nostr public key').fill(npubEncode(newKey()))
+    await page.getByLabel('Repository identifier').fill('orchestra-pit')
+    await page.getByLabel('Attester keys').fill([newKey(), newKey(), newKey()].join('\n'))
+    await page.getByLabel('Cap of an epoch').fill('800')
+    await page.getByLabel('sBTC', { exact: true }).check()
+    // What nobody touched becomes an amount that fits; what was typed stays, and is judged in the unit that stands there.
+    expect(await page.getByLabel('Budget of an epoch').inputValue()).toBe('0.0025')
+    expect(await page.getByLabel('Cap of an epoch').inputValue()).toBe('800')
+    await page.getByLabel('Cap of an epoch').fill('0.01')
+    const { burnHeight } = await network.client.info()
+    await page.getByLabel('First epoch begins at').fill(String(burnHeight + 8))
+    await page.getByLabel('Length of an epoch').fill('48')
+    await page.getByLabel('Settlement window').fill('24')
+    await page.getByLabel('Challenge time').fill('6')
+    await button(page, 'Review the registration')
+    await chooseWallet(page)
+    await text(page, /Each epoch pays at most 0\.0025 sBTC/)
+    await signAndConfirm(page)
+    await text(page, 'is registered. Next:')
+
+    await page.getByRole('link', { name: 'orchestra-pit', exact: true }).click()
+    await page.getByRole('link', { name: 'Fund the pool' }).first().click()
+    await text(page, /Your wallet ST.*holds 100 sBTC\./)
+    await page.getByLabel('Amount').fill('101')
+    await text(page, /holds 100 sBTC, which is too little/)
+    await page.getByLabel('Amount').fill('10 STX')
+    await button(page, 'Review the deposit')
+    await text(page, 'write the amount in sBTC, not in STX')
+    await page.getByLabel('Amount').fill('0.025')
+    await text(page, 'Pays 10 epochs at the full budget.')
+    const before = { stx: await held('stx'), sbtc: await held('sbtc') }
+    await button(page, 'Review the deposit')
+    await text(page, 'Unaudited software')
+    await text(page, 'Your wallet sends exactly 0.025 sBTC.')
+    await text(page, 'The network fee comes on top, in STX')
+    await signAndConfirm(page)
+    await text(page, 'The pool of orchestra-pit now has 0.025 sBTC free.')
+    expect(wallet.asked.at(-1)).toMatchObject({
+      functionName: 'fund',
+      postConditionMode: 'deny',
+      postConditions: sends(wallet.address, 'eq', 2_500_000n),
+    })
+    expect((await held('sbtc')) - before.sbtc).toBe(-2_500_000n)
+    expect((await held('stx')) - before.stx).toBe(-walletFee)
+
+    await page.getByRole('link', { name: 'orchestra-pit', exact: true }).click()
+    await page.getByRole('link', { name: 'Register a mirror' }).click()
+    expect(await page.getByLabel('Bond').inputValue()).toBe('0.001')
+    await page.getByLabel('Node key').fill(newKey())
+    await page.getByLabel('Address').fill('https://pit.example.org')
+    await button(page, 'Review the registration')
+    await text(page, 'Your wallet sends exactly 0.001 sBTC.')
+    await signAndConfirm(page)
+    await text(page, /^Mirror number 1 of orchestra-pit is registered, bonded with 0\.001 sBTC/)
+
+    // Ask to leave, wait until two epochs are over and the last is final, and take everything out.
+    await page.getByRole('link', { name: 'orchestra-pit', exact: true }).click()
+    await page.getByRole('link', { name: 'My deposit and mirrors' }).click()
+    await button(page, "Use my wallet's address")
+    await chooseWallet(page)
+    await text(page, /is worth 0\.025 sBTC now/)
+    await page.getByText('Ask to leave').click()
+    await page.getByLabel('How much of it').fill('100')
+    await button(page, 'Review it')
+    await signAndConfirm(page)
+    await network.mine(185)
+    await page.getByRole('link', { name: 'what this wallet has' }).click()
+    await button(page, 'Leave with it')
+    await text(page, 'At least 0.025 sBTC comes back to your wallet.')
+    await signAndConfirm(page)
+    expect(wallet.asked.at(-1)?.postConditions).toEqual(sends(network.contracts.pool, 'gte', 2_500_000n))
+    expect((await held('sbtc')) - before.sbtc).toBe(-100_000n)
+    // Four transactions since: the fees are all that left in STX.
+    expect((await held('stx')) - before.stx).toBe(-4n * walletFee)
+  })
+
   it('works from a static host below a path, and says when the registry is away', async () => {
     await registeredApp('elsewhere')
     const site = await hostSite('/some/where/', { apiUrl: network.apiUrl })
@@ -377,7 +470,7 @@ describe('the page in a real browser', { timeout: 90_000 }, () => {
 
     beforeAll(async () => {
       app = await registeredApp('accessible')
-      empty = await registeredApp('without-mirrors')
+      empty = await registeredApp('without-mirrors', 500, 'sbtc')
       await registeredMirror(app, 'operator6')
       const funder = devnetKey('funder')
       const deposit = { app, amount: 10n * stx, rulesVersion: 1, minShares: 0n }
@@ -408,6 +501,9 @@ describe('the page in a real browser', { timeout: 90_000 }, () => {
         await fine()
         await open(page, `#/app/${empty}`)
         await text(page, 'Nobody mirrors this app yet')
+        await fine()
+        await open(page, `#/app/${empty}/fund`)
+        await text(page, 'Show what my wallet holds')
         await fine()
         await open(page, '#/register')
         await button(page, 'Review the registration')

@@ -1,22 +1,39 @@
 import { performance } from 'node:perf_hooks'
-import { addRun, campaign, isClean, nothing, type Sum } from '@understudy/tests/simulation/campaign'
+import {
+  addRun,
+  campaign,
+  isClean,
+  nothing,
+  openJournal,
+  type RunJson,
+  type Sum,
+} from '@understudy/tests/simulation/campaign'
 import type { BenchResult } from './result.ts'
 
 const wanted = 1_000
 
-/** Every adversary against the attesters' own code, in the simulator: what it stole, moved, stopped or got away with. */
+/**
+ * Every adversary against the attesters' own code, in the simulator: what it stole, moved, stopped or got away with. SIMULATIONS names the
+ * file of a campaign (`npm run simulate -- --out`) to count in and go on with.
+ */
 export async function bench(): Promise<BenchResult> {
   const started = performance.now()
   const byAdversary = new Map<string, Sum>()
   const findings: string[] = []
   let all: Sum = nothing
+  const add = (run: RunJson) => {
+    all = addRun(all, run)
+    byAdversary.set(run.adversary, addRun(byAdversary.get(run.adversary) ?? nothing, run))
+    for (const finding of run.findings) findings.push(`${run.adversary}, seed ${run.seed}: ${finding}`)
+  }
+  const journal = openJournal(process.env.SIMULATIONS)
+  for (const run of journal.runs) add(run)
   await campaign(
-    0,
+    journal.next,
     () => all.epochs >= wanted,
-    (run) => {
-      all = addRun(all, run)
-      byAdversary.set(run.adversary, addRun(byAdversary.get(run.adversary) ?? nothing, run))
-      for (const finding of run.findings) findings.push(`${run.adversary}, seed ${run.seed}: ${finding}`)
+    (run, index) => {
+      add(run)
+      journal.append(run, index)
       if (all.runs % 50 === 0) console.error(`${all.epochs} of ${wanted} epochs`)
     },
   )

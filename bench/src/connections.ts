@@ -19,9 +19,29 @@ const maxFanoutMs = 1_000
 /** Growth over the churn that counts as flat. */
 const maxGrowth = 1.15
 
+interface Sample {
+  readonly minutes: number
+  readonly mib: number
+}
+
+const typicalMiB = (samples: readonly Sample[]) =>
+  quantile(
+    samples.map(({ mib }) => mib),
+    0.5,
+  )
+
+/** Growth of a straight line through the samples, MiB a minute: what one minute's luck does not decide. */
+function slope(samples: readonly Sample[]): number {
+  const mean = (of: (sample: Sample) => number) =>
+    samples.reduce((sum, one) => sum + of(one), 0) / samples.length
+  const [minutes, mib] = [mean((one) => one.minutes), mean((one) => one.mib)]
+  const spread = mean((one) => (one.minutes - minutes) ** 2)
+  return Math.round((100 * mean((one) => (one.minutes - minutes) * (one.mib - mib))) / spread) / 100
+}
+
 /**
  * MiB that the relay holds with 10,000 idle connections of one subscription each; a new event reaches all of them within a second, and
- * memory stays flat while connections come and go (CHURN_SECONDS, default 30). Floor: what is allowed.
+ * memory stays flat, first minute against last, while connections come and go (CHURN_SECONDS, default 30). Floor: what is allowed.
  */
 export async function bench(): Promise<BenchResult> {
   const signer = await loadSigner(new Uint8Array(32).fill(7))
@@ -76,7 +96,8 @@ export async function bench(): Promise<BenchResult> {
       console.error(
         `bench: churn is shortened to ${churnSeconds} s; CHURN_SECONDS=${wholeChurnSeconds} is the whole`,
       )
-    const samples: number[] = []
+    const samples: Sample[] = []
+    const began = performance.now()
     for (let second = 0; second < churnSeconds; second++) {
       const next = new Promise((resolve) => setTimeout(resolve, 1_000))
       const leaving = open.splice(0, churn)
@@ -84,12 +105,17 @@ export async function bench(): Promise<BenchResult> {
       open.push(...(await Promise.all(leaving.map(connect))))
       await publish()
       await next
-      samples.push(await residentMiB(child.pid!))
+      const sample = {
+        minutes: (performance.now() - began) / 60_000,
+        mib: await residentMiB(child.pid!),
+      }
+      samples.push(sample)
+      if (samples.length % 60 === 0) console.error(`bench: ${samples.length} s of churn: ${sample.mib} MiB`)
     }
-    const third = Math.max(1, Math.floor(samples.length / 3))
-    const early = quantile(samples.slice(0, third), 0.5)
-    const late = quantile(samples.slice(-third), 0.5)
-    const residentMax = Math.max(resident, ...samples)
+    const minute = Math.min(60, Math.ceil(samples.length / 3))
+    const early = typicalMiB(samples.slice(0, minute))
+    const late = typicalMiB(samples.slice(-minute))
+    const residentMax = Math.max(resident, ...samples.map(({ mib }) => mib))
     const flat = late <= early * maxGrowth
     return {
       bench: 'connections',
@@ -107,6 +133,8 @@ export async function bench(): Promise<BenchResult> {
       churnShortened: churnSeconds < wholeChurnSeconds,
       churnEarlyMiB: early,
       churnLateMiB: late,
+      churnSlopeMiBPerMinute: slope(samples),
+      churnTookSeconds: Math.round((performance.now() - began) / 1_000),
     }
   } finally {
     for (const ws of open) ws.terminate()

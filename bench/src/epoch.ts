@@ -116,7 +116,7 @@ async function makeEpoch(): Promise<{ lines: string[]; facts: ChainFacts }> {
     ...{ signers: rules.keys.map(() => true), burn: epochEnd(schedule, 0) + 7 },
   }
   const facts = { chainId, pool, app, epoch: 0, schedule, rules, anchor, free, mirrors: bonded, barred: [] }
-  return { lines, facts: { ...facts, settlement, claims: [] } }
+  return { lines, facts: { ...facts, asset: 'stx', settlement, claims: [] } }
 }
 
 /** Closing an epoch, from the events' bytes to the root, against checking as many signatures and nothing else. In CPU time. */

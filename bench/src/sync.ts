@@ -41,14 +41,17 @@ function startOwn(file: string, held: readonly NostrEvent[], threads: number) {
       await siblingStall(url)
       const idle = await startIdle()
       const stalls = watchStalls()
+      const cpu = process.cpuUsage()
       const start = performance.now()
       const result = await relay.syncWith(url, filter, { declined: createDeclined() })
       const ms = Math.round(performance.now() - start)
+      const cpuMs = cpuMsSince(cpu)
       const stallP99Ms = stalls.end()
       if (result.failure) throw new Error(result.failure)
       return {
         ...result,
         ms,
+        cpuMs,
         stallP99Ms,
         idleStallP99Ms: await idle.end(),
         siblingStallP99Ms: await siblingStall(url),
@@ -61,6 +64,12 @@ function startOwn(file: string, held: readonly NostrEvent[], threads: number) {
       await store.close()
     },
   }
+}
+
+/** Of all threads of this process. */
+function cpuMsSince(before: NodeJS.CpuUsage): number {
+  const { user, system } = process.cpuUsage(before)
+  return Math.round((user + system) / 1_000)
 }
 
 function insert(file: string, held: readonly NostrEvent[]): void {
@@ -82,7 +91,8 @@ async function siblingStall(url: string): Promise<number> {
  * Events per second that a sibling which starts empty fetches, verifies and stores. Floor: bare nostr-wasm verification on the same
  * number of threads. Before that, two siblings with 1,000 differing events on each side converge: their time and bytes, beside the
  * bytes of those events alone. The 99th percentile of how late the event loop was, on both sides; beside it that of a thread that does
- * nothing, which is what the machine is to blame for.
+ * nothing, which is what the machine is to blame for. `cpuRatio` compares processor time instead, of the
+ * floor and of all that the sibling does: a busy machine changes it little.
  */
 export async function bench(): Promise<BenchResult> {
   const goal = 0.6
@@ -114,7 +124,9 @@ export async function bench(): Promise<BenchResult> {
 
     const cold = startOwn(join(dir, 'cold.sqlite'), [], threads)
     cleanups.push(cold.close)
+    const bareCpu = process.cpuUsage()
     const before = await bare.verify(0, 1)
+    const bareCpuMs = cpuMsSince(bareCpu)
     const fetched = await cold.sync(sibling.url)
     const after = await bare.verify(0, 1)
     console.error(`bench: cold: ${JSON.stringify(fetched)}`)
@@ -144,6 +156,7 @@ export async function bench(): Promise<BenchResult> {
       bytes: difference.bytes,
       floorBytes: differenceBytes,
       coldMs: fetched.ms,
+      cpuRatio: bareCpuMs / sample / (fetched.cpuMs / fetched.received),
       stallP99Ms,
       siblingStallP99Ms,
       idleStallP99Ms: worst((sync) => sync.idleStallP99Ms),

@@ -1,16 +1,63 @@
+import { type Asset, fromWhole, units } from '@understudy/protocol/money'
 import { UsageFailure } from './failure.ts'
 
-/** Reads money: `1500000` or `1500000ustx` (µSTX), `1.5stx` (STX). Answers µSTX. */
-export function parseAmount(option: string, text: string): bigint {
-  const match = /^(\d{1,15})(?:\.(\d{1,6}))? ?(stx|ustx|µstx)?$/i.exec(text.replace(/_/g, ''))
-  const unit = match?.[3]?.toLowerCase()
-  const [, whole = '', fraction] = match ?? []
-  if (!match || (fraction !== undefined && unit !== 'stx')) {
-    throw new UsageFailure(`--${option}: ${text} is not an amount`, 'write 2.5stx, or 2500000 for µSTX')
-  }
-  if (unit !== 'stx') return BigInt(whole)
-  return BigInt(whole) * 1_000_000n + BigInt((fraction ?? '').padEnd(6, '0'))
+/** Money as it was typed: which asset it is of, and how much in that asset's smallest unit. */
+export interface Amount {
+  readonly option: string
+  readonly text: string
+  /** None where no unit stands there. */
+  readonly asset: Asset | undefined
+  readonly amount: bigint
 }
+
+const written: Readonly<Record<string, { readonly asset: Asset; readonly whole: boolean }>> = {
+  stx: { asset: 'stx', whole: true },
+  ustx: { asset: 'stx', whole: false },
+  µstx: { asset: 'stx', whole: false },
+  sbtc: { asset: 'sbtc', whole: true },
+  sat: { asset: 'sbtc', whole: false },
+  sats: { asset: 'sbtc', whole: false },
+  satoshi: { asset: 'sbtc', whole: false },
+  satoshis: { asset: 'sbtc', whole: false },
+}
+
+/** How an amount of an asset is written. */
+const example: Readonly<Record<Asset, string>> = {
+  stx: '2.5stx, or 2500000ustx',
+  sbtc: '0.001sbtc, or 100000sats',
+}
+
+/** Reads an amount before the app's asset is known: `2.5stx`, `2500000ustx`, `0.001sbtc`, `100000sats`, or a bare number. */
+export function readAmount(option: string, text: string): Amount {
+  const [, whole = '', fraction, word] =
+    /^(\d{1,30})(?:\.(\d{1,30}))? ?([a-zµ]*)$/i.exec(text.replace(/_/g, '')) ?? []
+  const unit = written[(word ?? '').toLowerCase()]
+  const wrong = () =>
+    new UsageFailure(`--${option}: ${text} is not an amount`, `write ${example.stx}; in sBTC ${example.sbtc}`)
+  if (!whole || (word && !unit) || (fraction !== undefined && !unit?.whole)) throw wrong()
+  const amount = unit?.whole ? fromWhole(whole, fraction ?? '', unit.asset) : BigInt(whole)
+  // The contracts count in 128 bits, and nothing that exists comes near.
+  if (amount === undefined || amount >= 2n ** 100n) throw wrong()
+  return { option, text, asset: unit?.asset, amount }
+}
+
+/**
+ * The amount in the smallest unit of the asset that is meant. One with another's unit is refused, and so is a bare number where the asset is
+ * sBTC: a figure meant in µSTX must not become a thousand times its worth.
+ */
+export function inAsset({ option, text, asset, amount }: Amount, meant: Asset): bigint {
+  if (asset === meant || (asset === undefined && (meant === 'stx' || amount === 0n))) return amount
+  const { name } = units[meant]
+  throw new UsageFailure(
+    asset === undefined
+      ? `--${option}: ${text} says no unit, and this is about ${name}`
+      : `--${option}: ${text} is in ${units[asset].name}, and this is about ${name}`,
+    `write ${example[meant]}`,
+  )
+}
+
+export const parseAmount = (option: string, text: string, asset: Asset): bigint =>
+  inAsset(readAmount(option, text), asset)
 
 /** Reads a whole number within bounds. */
 export function parseWhole(option: string, text: string, least = 0, most = Number.MAX_SAFE_INTEGER): number {

@@ -3,7 +3,7 @@ import type { ChainApp, ChainMirror } from '@understudy/chain/state'
 import { epochAt } from '@understudy/protocol/epoch'
 import type { ArgsDef, CommandDef, ParsedArgs } from 'citty'
 import { parseWhole } from './amount.ts'
-import { command, type Io } from './command.ts'
+import { command, type Io, type Result } from './command.ts'
 import { Failure } from './failure.ts'
 import {
   appArgs,
@@ -33,6 +33,8 @@ export interface Plan {
   readonly call: ContractCall
   readonly lines: readonly string[]
   readonly data: Readonly<Record<string, unknown>>
+  /** What only the chain can tell afterwards, said after those lines. */
+  readonly after?: (app: ChainApp) => Result
 }
 
 const callArgs = {
@@ -50,10 +52,12 @@ export function callCommand<const T extends ArgsDef>(
     readonly name: string
     readonly description: string
     readonly args: T
+    /** Throws `UsageFailure` for what is wrong whatever the chain says. */
+    check?(args: ParsedArgs<T>): void
     plan(args: ParsedArgs<T>, ground: Ground): Plan | Promise<Plan>
   },
 ): CommandDef {
-  const { name, description, plan } = definition
+  const { name, description, plan, check } = definition
   return command(io, {
     name,
     description,
@@ -61,19 +65,25 @@ export function callCommand<const T extends ArgsDef>(
     async run(given) {
       const args = given as unknown as ParsedArgs<typeof callArgs>
       const id = appOf(args, io)
+      check?.(given as unknown as ParsedArgs<T>)
       const secret = secretOf(args, io, 'stacks')
       const chain = await openChain(args, io)
       const app = await findApp(chain, id)
-      const sender = createSender(chain, secret, args['tx-fee'], io)
+      const sender = createSender(chain, secret, args, io)
       const epoch = epochAt(app.schedule, chain.info.burnHeight)
-      const { call, lines, data } = await plan(given as unknown as ParsedArgs<T>, {
+      const { call, lines, data, after } = await plan(given as unknown as ParsedArgs<T>, {
         app,
         chain,
         address: sender.address,
         epoch,
       })
+      if (args['dry-run']) return sender.preview([call])
       const { txid } = await sender.send(call)
-      return { lines: [...lines, `transaction  ${txid}`], data: { app: id, ...data, txid } }
+      const found = after?.(await findApp(chain, id))
+      return {
+        lines: [...lines, `transaction  ${txid}`, ...(found?.lines ?? [])],
+        data: { app: id, ...data, ...found?.data, txid },
+      }
     },
   }) as CommandDef
 }

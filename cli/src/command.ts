@@ -1,5 +1,6 @@
 import { type ArgsDef, type CommandDef, defineCommand, type ParsedArgs } from 'citty'
 import { UsageFailure } from './failure.ts'
+import { nearest } from './nearest.ts'
 
 /** What a command needs of its surroundings; `main.ts` constructs it. */
 export interface Io {
@@ -67,16 +68,12 @@ export function refuseUnknown(rawArgs: readonly string[], args: ArgsDef): void {
     }
     const [, name = '', value] = /^--?([^=]+)(=.*)?$/.exec(raw) ?? []
     const type = known.get(name)
-    if (type === undefined) throw new UsageFailure(`unknown option ${raw}`, nearest(name, [...known.keys()]))
+    if (type === undefined) {
+      const meant = nearest(name, [...known.keys()])
+      throw new UsageFailure(`unknown option ${raw}`, meant ? `did you mean --${meant}?` : 'see --help')
+    }
     if (type === 'boolean' || value !== undefined) continue
     if (rawArgs[at + 1] === undefined) throw new UsageFailure(`--${name} needs a value`, `--${name}=<value>`)
     at++
   }
-}
-
-function nearest(name: string, known: readonly string[]): string {
-  const close = known.find(
-    (other) => other.startsWith(name.slice(0, 3)) || name.startsWith(other.slice(0, 3)),
-  )
-  return close ? `did you mean --${close}?` : 'see --help'
 }

@@ -1,6 +1,7 @@
 import { type CommandDef, defineCommand, renderUsage, runCommand } from 'citty'
 import type { Io } from './command.ts'
 import { Failure, UsageFailure } from './failure.ts'
+import { nearest } from './nearest.ts'
 import { version } from './version.ts'
 
 /**
@@ -12,7 +13,8 @@ export async function execute(root: CommandDef, rawArgs: readonly string[], io: 
   const path = pathOf(root, rawArgs)
   const asked = rawArgs.some((arg) => arg === '--help' || arg === '-h')
   const leaf = path.at(-1)!
-  if (asked || (leaf.subCommands && rawArgs.length === path.length - 1)) {
+  const unknown = unknownCommand(path, rawArgs)
+  if (!unknown && (asked || (leaf.subCommands && rawArgs.length === path.length - 1))) {
     io.print(await renderUsage(leaf, titleOf(path)))
     return asked ? 0 : 2
   }
@@ -21,6 +23,7 @@ export async function execute(root: CommandDef, rawArgs: readonly string[], io: 
     return 0
   }
   try {
+    if (unknown) throw unknown
     await runCommand(root, { rawArgs: [...rawArgs] })
     return 0
   } catch (error) {
@@ -42,6 +45,19 @@ function failureOf(error: unknown): Failure {
   const message = (error instanceof Error ? error.message : String(error)).replace(/\u001b\[\d+m/g, '')
   if (error instanceof Error && error.name === 'CLIError') return new UsageFailure(message, 'see --help')
   return new Failure('failed', message, undefined, { cause: error })
+}
+
+/** A word where a command must stand and none has that name. */
+function unknownCommand(path: readonly CommandDef[], rawArgs: readonly string[]): Failure | undefined {
+  const known = Object.keys((path.at(-1)!.subCommands as Record<string, CommandDef> | undefined) ?? {})
+  const word = rawArgs[path.length - 1]
+  if (known.length === 0 || word === undefined || word.startsWith('-')) return undefined
+  const meant = nearest(word, known)
+  const words = [...rawArgs.slice(0, path.length - 1), meant].join(' ')
+  return new UsageFailure(
+    `unknown command ${word}`,
+    meant ? `did you mean: understudy ${words}?` : `known are: ${known.join(', ')}`,
+  )
 }
 
 /** The commands that the words name, from the root on. */

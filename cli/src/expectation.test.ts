@@ -15,7 +15,12 @@ const rules = {
   challenge: 18,
 }
 const appWith = (free: bigint, change = {}) =>
-  ({ rules: [{ ...rules, ...change }], pool: { free }, schedule: { length: 144 } }) as unknown as ChainApp
+  ({
+    asset: 'stx',
+    rules: [{ ...rules, ...change }],
+    pool: { free },
+    schedule: { length: 144 },
+  }) as unknown as ChainApp
 
 /** An epoch that found these networks live, each mirror bonded with 100 STX. */
 const epochOf = (...networks: number[]) =>

@@ -1,9 +1,9 @@
-import { formatStx } from '@understudy/chain/calls'
 import type { ChainApp } from '@understudy/chain/state'
+import { formatMoney } from '@understudy/protocol/money'
 import { type Candidate, score } from '@understudy/protocol/score'
 import type { Match } from '@understudy/protocol/verify'
 
-/** What a newcomer brings: its network (0 unknown) and its bond, µSTX. */
+/** What a newcomer brings: its network (0 unknown) and its bond. */
 export interface Newcomer {
   readonly network: number
   readonly bond: bigint
@@ -13,7 +13,7 @@ export interface Expectation {
   readonly lines: readonly string[]
   /** Mirrors of the last settled epoch in the same network. */
   readonly neighbours: number
-  /** Most that an epoch would pay the newcomer, µSTX: in its network, and in one of its own; null where nothing is known yet. */
+  /** Most that an epoch would pay the newcomer: in its network, and in one of its own; null where nothing is known yet. */
   readonly here: bigint | null
   readonly alone: bigint
 }
@@ -31,6 +31,7 @@ export function expectationOf(
   { network, bond }: Newcomer,
 ): Expectation {
   const rules = app.rules.at(-1)!
+  const money = (amount: bigint) => formatMoney(amount, app.asset)
   const free = app.pool.free
   const budget = smaller(rules.budget, free)
   const earnings = budget - smaller(rules.fee, budget / 10n)
@@ -59,8 +60,8 @@ export function expectationOf(
     free === 0n
       ? ['The pool is empty: nothing is paid until somebody funds it.']
       : [
-          `The pool holds ${formatStx(free)}. An epoch of ${app.schedule.length} burn blocks gives ${formatStx(earnings)} to ${plural(rules.places, 'place')}.`,
-          `A place of its own earns up to ${formatStx(alone)} an epoch, times its availability.`,
+          `The pool holds ${money(free)}. An epoch of ${app.schedule.length} burn blocks gives ${money(earnings)} to ${plural(rules.places, 'place')}.`,
+          `A place of its own earns up to ${money(alone)} an epoch, times its availability.`,
         ]
   if (!last) lines.push('No epoch is settled yet, so that nobody knows who shares a network.')
   else if (network === 0)
@@ -68,14 +69,14 @@ export function expectationOf(
   else if (neighbours.length === 0) lines.push(`No live mirror of this app is in ${name} yet.`)
   else
     lines.push(
-      `${name} has ${plural(neighbours.length, 'live mirror')} already, bonded with ${formatStx(bonded)} together. They share one place's money by the bond that counts.`,
+      `${name} has ${plural(neighbours.length, 'live mirror')} already, bonded with ${money(bonded)} together. They share one place's money by the bond that counts.`,
       here === 0n && bonded >= rules.domainBond
-        ? `The ${formatStx(rules.domainBond)} of bond that count there are taken: yours would stand by, and earn while older mirrors are down.`
-        : `Yours, bonded with ${formatStx(bond)}, would earn up to ${formatStx(here ?? 0n)} an epoch there.`,
+        ? `The ${money(rules.domainBond)} of bond that count there are taken: yours would stand by, and earn while older mirrors are down.`
+        : `Yours, bonded with ${money(bond)}, would earn up to ${money(here ?? 0n)} an epoch there.`,
     )
   lines.push(
     'That is the most, with the rules, the pool and the live mirrors of today: no promise.',
-    `Availability below ${rules.floor / 10_000} % earns nothing. The bond of ${formatStx(bond)} stays yours; taking it back takes about ${app.schedule.length + rules.window + rules.challenge} burn blocks.`,
+    `Availability below ${rules.floor / 10_000} % earns nothing. The bond of ${money(bond)} stays yours; taking it back takes about ${app.schedule.length + rules.window + rules.challenge} burn blocks.`,
   )
   return { lines, neighbours: neighbours.length, here, alone }
 }

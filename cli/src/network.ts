@@ -43,9 +43,10 @@ export const keyArgs = {
 export const feeArgs = {
   'tx-fee': {
     type: 'string',
-    description: 'Fee of the transaction (default 20000 µSTX)',
+    description: 'Network fee of the transaction, in STX whatever the app’s asset (default 0.02stx)',
     valueHint: 'amount',
   },
+  'dry-run': { type: 'boolean', description: 'Say what would move, and send nothing' },
 } as const
 
 type Options<T> = { readonly [Name in keyof T]?: string | undefined }

@@ -1,8 +1,8 @@
-import { formatStx } from '@understudy/chain/calls'
 import { type ChainApp, isPayable, rulesAt } from '@understudy/chain/state'
 import { verifyBundle } from '@understudy/chain/verify'
 import { epochAt, epochEnd, settleBefore } from '@understudy/protocol/epoch'
 import { writeBundle } from '@understudy/protocol/epochBundle'
+import { type Asset, formatMoney } from '@understudy/protocol/money'
 import type { Match } from '@understudy/protocol/verify'
 import type { Relays } from '@understudy/relays/relays'
 import { loadVerify } from '@understudy/relays/verify'
@@ -14,7 +14,7 @@ import type { Chain } from './network.ts'
 export interface MirrorReward {
   readonly mirror: number
   readonly owner: string
-  /** µSTX. */
+  /** In the smallest unit of the app's asset. */
   readonly amount: bigint
   /** Why nothing. */
   readonly reason: string | null
@@ -103,8 +103,8 @@ async function rewardsIn(
   const { allocated, burn, challenge } = settlement
   const payable = isPayable(settlement, chain.info)
   const about = payable
-    ? `${formatStx(allocated)} allocated, ${formatStx(settlement.paid)} of it paid`
-    : `${formatStx(allocated)} allocated, payable from burn block ${burn + challenge} on`
+    ? `${formatMoney(allocated, app.asset)} allocated, ${formatMoney(settlement.paid, app.asset)} of it paid`
+    : `${formatMoney(allocated, app.asset)} allocated, payable from burn block ${burn + challenge} on`
   try {
     const { outcome } = await verified(chain, relays, app.id, epoch)
     const claims = [...settlement.claims.values()]
@@ -130,8 +130,11 @@ async function rewardsIn(
 }
 
 /** What an epoch paid a mirror, in words. */
-export function rewardLine({ mirror, amount, reason, availability, txid }: MirrorReward): string {
+export function rewardLine(
+  { mirror, amount, reason, availability, txid }: MirrorReward,
+  asset: Asset,
+): string {
   const share = availability === null ? '' : `, availability ${(availability / 10_000).toFixed(1)} %`
   if (reason) return `mirror ${mirror}: nothing, ${reason}${share}`
-  return `mirror ${mirror}: ${formatStx(amount)}${share}, ${txid ? `paid by ${txid}` : 'not claimed yet: understudy claim'}`
+  return `mirror ${mirror}: ${formatMoney(amount, asset)}${share}, ${txid ? `paid by ${txid}` : 'not claimed yet: understudy claim'}`
 }

@@ -1,5 +1,6 @@
 import type { Terms } from '@understudy/chain/calls'
 import type { Schedule } from '@understudy/protocol/epoch'
+import type { Asset } from '@understudy/protocol/money'
 import { attesterKey, type Level } from '@understudy/protocol/rules'
 import { z } from 'zod'
 import { parseAmount, parseList, parseWhole } from './amount.ts'
@@ -10,11 +11,12 @@ const text = (description: string, valueHint?: string) =>
 
 /** Options of an app's schedule and rules. Each may as well stand in the JSON file that `--rules` names, under the same name. */
 export const termsArgs = {
+  asset: text('What the app’s money is, for ever: stx or sbtc (default stx)', 'asset'),
   start: text('First burn block of epoch 0: a height, or +blocks from now (default +144)', 'height'),
   length: text('Burn blocks in an epoch (default 144, a day)', 'blocks'),
   notice: text('Epochs between a change of rules and its effect (default 3)', 'epochs'),
   cap: text('Most that any epoch may ever pay (default: the budget)', 'amount'),
-  budget: text('Most that one epoch pays, fees included', 'amount'),
+  budget: text('Most that one epoch pays, fees included: 100stx, or 0.001sbtc', 'amount'),
   attesters: text('Attesters’ public keys, comma-separated, an odd number', 'keys'),
   places: text('Places that the app wants (default 3)', 'count'),
   levels: text('Levels that count: continent, country, network (default all three)', 'levels'),
@@ -22,7 +24,7 @@ export const termsArgs = {
   'domain-bond': text('Bond that counts in one domain (default: ten times the least bond)', 'amount'),
   fee: text('Attesters’ fee for an epoch, all together (default: a twentieth of the budget)', 'amount'),
   grace: text('Burn blocks for which an older release still passes (default 12)', 'blocks'),
-  'min-bond': text('Least bond of a mirror (default 100stx)', 'amount'),
+  'min-bond': text('Least bond of a mirror (default 100stx, or 0.001sbtc)', 'amount'),
   faults: text('Attesters whose round trips may be wrong (default 1 of three or more)', 'count'),
   window: text('Burn blocks after an epoch in which it may settle (default: half an epoch)', 'blocks'),
   challenge: text(
@@ -67,22 +69,28 @@ const key = (option: string, value: string): string => {
 const isLevel = (word: string): word is Level => ['continent', 'country', 'network'].includes(word)
 
 /**
- * Schedule and terms out of the options, defaults filled in. The contracts check every bound again; what is refused here is refused with
+ * Asset, schedule and terms out of the options, defaults filled in. The contracts check every bound again; what is refused here is refused with
  * a better word.
  */
 export function termsOf(
   options: TermsOptions,
   now: { readonly burnHeight: number; readonly releaseKey: string },
-): { schedule: Schedule; terms: Terms } {
+): { asset: Asset; schedule: Schedule; terms: Terms } {
+  const asset = options.asset ?? 'stx'
+  if (asset !== 'stx' && asset !== 'sbtc')
+    throw new UsageFailure(`--asset: ${asset} is not one that an app can have`, 'write stx, or sbtc')
   const whole = (name: keyof TermsOptions, fallback: number, least = 0) =>
     options[name] === undefined ? fallback : parseWhole(name, options[name], least)
   const money = (name: keyof TermsOptions, fallback: bigint) =>
-    options[name] === undefined ? fallback : parseAmount(name, options[name])
+    options[name] === undefined ? fallback : parseAmount(name, options[name], asset)
 
   const start = startOf(options.start ?? '+144', now.burnHeight)
   const length = whole('length', 144, 1)
   if (options.budget === undefined) {
-    throw new UsageFailure('--budget is missing', 'say what an epoch may pay at most: --budget=100stx')
+    throw new UsageFailure(
+      '--budget is missing',
+      `say what an epoch may pay at most: --budget=${asset === 'stx' ? '100stx' : '0.001sbtc'}`,
+    )
   }
   if (options.attesters === undefined) {
     throw new UsageFailure('--attesters is missing', 'name the public keys of those who will attest')
@@ -101,7 +109,7 @@ export function termsOf(
     if (isLevel(word)) return word
     throw new UsageFailure(`--levels: ${word} is not a level`, 'levels are: continent, country, network')
   })
-  const minBond = money('min-bond', 100_000_000n)
+  const minBond = money('min-bond', asset === 'stx' ? 100_000_000n : 100_000n)
   const window = whole('window', Math.floor(length / 2))
   const challenge = whole('challenge', Math.floor(window / 4))
   if (window > length / 2) {
@@ -114,6 +122,7 @@ export function termsOf(
     )
   }
   return {
+    asset,
     schedule: { start, length, notice: whole('notice', 3, 3), cap: money('cap', budget) },
     terms: {
       budget,

@@ -63,11 +63,17 @@ describe('usage', () => {
   })
 
   test.each([
-    [['frobnicate'], 'Unknown command frobnicate'],
+    [['frobnicate'], 'unknown command frobnicate\n  fix: known are: init, doctor, app'],
+    [['fnud', '--app', app], 'unknown command fnud\n  fix: did you mean: understudy fund?'],
+    [['deploy', '--help'], 'unknown command deploy'],
+    [['mirror', 'add-bnod'], 'unknown command add-bnod\n  fix: did you mean: understudy mirror add-bond?'],
     [['fund', '--app', app], 'Missing required argument: --amount'],
     [['attester', '--state-only'], 'unknown option --state-only'],
     [['activate'], 'no app is named'],
-    [['fund', '--app', app, '--amount', '1stx', '--amout', '2'], 'unknown option --amout'],
+    [
+      ['fund', '--app', app, '--amount', '1stx', '--amout', '2'],
+      'unknown option --amout\n  fix: did you mean --amount?',
+    ],
     [['fund', '--app', app, '--amount', 'lots'], '--amount: lots is not an amount'],
     [['fund', '--app', app, '--amount', '0'], '--amount: nothing is no deposit'],
     [['fund', '--app', 'playbill', '--amount', '1stx'], 'playbill is not an app'],

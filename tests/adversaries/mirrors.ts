@@ -16,7 +16,7 @@ import type { Adversary } from './adversary.ts'
 
 const thiefOf = (world: World): SimulatedMirror => world.dice.of('thief').pick(world.mirrors)
 
-/** Where place counts: 2f + 1 attesters beside each mirror, so that f of them decide nothing. */
+/** Where place counts: 2f + 1 attesters beside each mirror, each near enough to prove its place, so that f of them decide nothing. */
 export const mapped = {
   attesters: 7,
   mirrors: 4,

@@ -4,7 +4,8 @@ import { addressOf, submit } from '@understudy/chain/transactions'
 import type { BrowserContext } from 'playwright-core'
 import type { Network } from './network.ts'
 
-const fee = 1_000n
+/** µSTX that this wallet pays for every transaction. */
+export const walletFee = 1_000n
 
 /** What the page asked the wallet to sign. */
 interface AskedCall {
@@ -49,7 +50,7 @@ export async function installWallet(
       postConditionMode,
       senderKey: privateKey,
       nonce: await client.nonce(wallet.address),
-      fee,
+      fee: walletFee,
       network: chainId === 1 ? 'mainnet' : 'testnet',
     })
     const hex = transaction.serialize()

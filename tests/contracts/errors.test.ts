@@ -794,7 +794,7 @@ describe('numbers at their ends', () => {
 
 describe.each(['stx', 'sbtc'] as const)('the post-conditions of a call that moves %s', (asset) => {
   /** Sends a call as the page does, and judges what it moved by other conditions too. */
-  function holds(call: calls.ContractCall, sender: string): void {
+  function holds(call: calls.ContractCall, sender: string, atMost = false): void {
     const answer = network.send(call, sender)
     expect(`${call.functionName}: ${answer.outcome}`).toBe(`${call.functionName}: ok`)
     expect(answer.moved.size + answer.movedSbtc.size).toBe(1)
@@ -804,6 +804,8 @@ describe.each(['stx', 'sbtc'] as const)('the post-conditions of a call that move
     const own = call.postConditions.filter(({ address }) => address === sender)
     const originator = { postConditions: own, postConditionMode: 'originator' } as const
     expect(passes(originator, answer, sender)).toBe(true)
+    // What is only bounded from above may be less than the bound.
+    if (atMost) return
     const [condition] = call.postConditions
     if (!condition || !('amount' in condition)) throw new Error('no amount')
     const off = BigInt(condition.amount) + (condition.condition === 'gte' ? 1n : -1n)
@@ -834,13 +836,65 @@ describe.each(['stx', 'sbtc'] as const)('the post-conditions of a call that move
     network.mineTo(network.burnHeight + challenge)
     holds(calls.claim(contracts, { ...leafOf(app, 0), asset }), stranger)
     const left = { ...epochOf(app), leaves: payouts.leaves, start: 0, asset }
-    expect(network.send(calls.claimRange(contracts, left), stranger).outcome).toBe('ok')
-    const report = { ...accused(app), asset }
-    holds(calls.reportCommitments(contracts, report, commitments(app), 1_000n), stranger)
+    holds(calls.claimRange(contracts, left), stranger, true)
 
     network.mineTo(app.end(2) + window + challenge)
     holds(calls.exit(contracts, { ...of, least: 3n }), funder)
     holds(calls.withdraw(contracts, { ...mirrorOf(app), bond: terms.minBond + 5n, asset }), operator)
     holds(calls.withdrawAttester(contracts, { ...bondOf(app, 1), asset }), saver)
   })
+
+  const stake = 1_000n
+  /** An app whose first epoch ended, with so much behind each of these attesters. */
+  function bonded(bonds: readonly number[]): App {
+    const app = network.openApp({}, asset)
+    for (const at of bonds)
+      network.send(calls.bondAttester(contracts, saver, { ...bondOf(app, at), asset }), saver)
+    network.mineTo(app.end(0))
+    return app
+  }
+  const reports = {
+    'report-commitments': (app: App, at: number, bond: bigint) =>
+      calls.reportCommitments(contracts, against(app, at), commitments(app, at), bond),
+    'report-settlements': (app: App, at: number, bond: bigint) =>
+      calls.reportSettlements(
+        contracts,
+        { ...withInputs(app), ...against(app, at) },
+        outcomes(app, at),
+        bond,
+      ),
+  }
+  const against = (app: App, at: number) => ({ ...accused(app, { key: attesters[at]!.key }), asset })
+
+  it.each(Object.entries(reports))(
+    'let %s pay its reporter a tenth, and no unit more, in deny mode and in originator mode',
+    (_, report) => {
+      const app = bonded([0, 1, 2])
+      holds(report(app, 0, stake), stranger)
+      // Whoever believes that more is at stake bounds it too high, and is paid all the same.
+      holds(report(app, 1, 2n * stake), neighbour, true)
+      // The accused may report itself: nine tenths are gone.
+      holds(report(app, 2, stake), saver)
+      expect(network.poolOf(app)).toMatchObject({ bonded: 0n, slashed: (3n * stake * 9n) / 10n })
+    },
+  )
+
+  it.each(Object.entries(reports))('let %s move nothing where no bond is at stake', (_, report) => {
+    const app = bonded([])
+    const call = report(app, 0, 0n)
+    const answer = network.send(call, stranger)
+    expect([answer.outcome, answer.moved.size, answer.movedSbtc.size]).toEqual(['ok', 0, 0])
+    for (const postConditionMode of ['deny', 'originator'] as const)
+      expect(passes({ ...call, postConditionMode }, answer, stranger)).toBe(true)
+  })
+
+  it.each(Object.entries(reports))(
+    'undo %s where its sender would be paid more than was said',
+    (_, report) => {
+      // In deny mode the pool's outflow is bounded by the bond that the sender saw: a larger one undoes the transaction.
+      expect(() => network.send(report(bonded([0]), 0, stake - 10n), stranger)).toThrow(
+        'post-conditions forbid',
+      )
+    },
+  )
 })

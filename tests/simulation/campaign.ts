@@ -1,4 +1,5 @@
 import { fork } from 'node:child_process'
+import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { extname } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -45,6 +46,36 @@ export function runAt(index: number): { readonly adversary: string; readonly see
   return {
     adversary: adversaries[index % adversaries.length]!.name,
     seed: 1 + Math.floor(index / adversaries.length),
+  }
+}
+
+/** A campaign that can be stopped and gone on with: one JSON line a run. */
+export interface Journal {
+  /** What was run before. */
+  readonly runs: readonly RunJson[]
+  /** Number of the next run. */
+  readonly next: number
+  append(run: RunJson, index: number): void
+}
+
+/** Opens a journal, or begins one; without a file nothing is kept. */
+export function openJournal(file: string | undefined): Journal {
+  const runs: RunJson[] = []
+  let next = 0
+  const text = file && existsSync(file) ? readFileSync(file, 'utf8') : ''
+  for (const line of text.split('\n')) {
+    // The last line of a campaign that was stopped may be half a line.
+    if (!line.endsWith('}')) continue
+    const { index, ...run } = JSON.parse(line) as RunJson & { index: number }
+    runs.push(run)
+    next = Math.max(next, index + 1)
+  }
+  return {
+    runs,
+    next,
+    append(run, index) {
+      if (file) appendFileSync(file, `${JSON.stringify({ index, ...run })}\n`)
+    },
   }
 }
 

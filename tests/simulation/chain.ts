@@ -273,6 +273,7 @@ export function createChain(app: string, time: Time, dice: Dice, trace: Trace): 
       return {
         ...{ chainId, pool: contracts.pool, app, epoch, schedule: below.schedule, rules },
         ...{ anchor: { height, hash }, free: below.pool.free, mirrors: bondedMirrors(below, epoch) },
+        asset: below.asset,
         barred: barredKeys(events, settlement, end),
         settlement,
         claims: [...settlement.claims.values()],

@@ -1,7 +1,6 @@
-import { appendFileSync, existsSync, readFileSync } from 'node:fs'
 import { parseArgs } from 'node:util'
 import { adversaries } from '../adversaries/all.ts'
-import { addRun, campaign, isClean, nothing, type RunJson, type Sum } from './campaign.ts'
+import { addRun, campaign, isClean, nothing, openJournal } from './campaign.ts'
 import { simulate } from './run.ts'
 
 const help = `npm run simulate -- [options]
@@ -50,23 +49,14 @@ async function runOne(named: string, seed: number): Promise<void> {
 }
 
 async function runMany(epochs: number, file: string | undefined): Promise<void> {
-  let sum: Sum = nothing
-  const done = new Set<number>()
-  if (file && existsSync(file))
-    for (const line of readFileSync(file, 'utf8').split('\n')) {
-      // The last line of a run that was stopped may be half a line.
-      if (!line.endsWith('}')) continue
-      const { index, ...run } = JSON.parse(line) as RunJson & { index: number }
-      done.add(index)
-      sum = addRun(sum, run)
-    }
-  const from = done.size === 0 ? 0 : Math.max(...done) + 1
+  const journal = openJournal(file)
+  let sum = journal.runs.reduce(addRun, nothing)
   await campaign(
-    from,
+    journal.next,
     () => sum.epochs >= epochs,
     (run, index) => {
       sum = addRun(sum, run)
-      if (file) appendFileSync(file, `${JSON.stringify({ index, ...run })}\n`)
+      journal.append(run, index)
       for (const finding of run.findings) console.error(`${run.adversary}, seed ${run.seed}: ${finding}`)
       if (sum.runs % 100 === 0) console.error(`${sum.epochs} of ${epochs} epochs`)
     },

@@ -1,7 +1,7 @@
 import { sha256 } from '@noble/hashes/sha2.js'
 import { bytesToHex, concatBytes, hexToBytes } from '@noble/hashes/utils.js'
 import { type EventSigner, eventId, type NostrEvent, type Verify } from '@understudy/protocol/event'
-import { signerOf } from '@understudy/relays/signer'
+import { loadSigners } from '@understudy/relays/signer'
 import { loadVerify } from '@understudy/relays/verify'
 
 /** How events are signed in a run. The ECDSA signatures that the chain checks are real in every run. */
@@ -13,7 +13,7 @@ export interface Signing {
 
 /** BIP-340, as outside. */
 export async function realSigning(): Promise<Signing> {
-  return { signerOf, verify: remembered(await loadVerify()) }
+  return { signerOf: await loadSigners(), verify: remembered(await loadVerify()) }
 }
 
 /**

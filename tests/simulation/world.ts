@@ -4,7 +4,10 @@ import { addressOf } from '@understudy/chain/transactions'
 import { appId, coordinateOf, repositoryTemplate } from '@understudy/protocol/app'
 import { type City, cities } from '@understudy/protocol/cities'
 import type { NostrEvent } from '@understudy/protocol/event'
+import { discOf } from '@understudy/protocol/place'
+import { regionOf } from '@understudy/protocol/region'
 import type { Level } from '@understudy/protocol/rules'
+import { vector } from '@understudy/protocol/sphere'
 import { openRelays, type Relays } from '@understudy/relays/relays'
 import { keysOf, SimulatedAttester } from './attester.ts'
 import { blockMs, chainId, createChain, type ModelChain } from './chain.ts'
@@ -31,7 +34,7 @@ export interface Setting {
   readonly faults: number
   /** T. */
   readonly places: number
-  /** Attesters and mirrors stand in this many cities; 0 for one each. */
+  /** Attesters and mirrors stand in this many cities, in whose continent all their neighbours are; 0 for one each, anywhere. */
   readonly cities: number
 }
 
@@ -183,7 +186,7 @@ export function createWorld(
 
   const spots: readonly City[] =
     setting.cities > 0
-      ? spread(dice.of('cities').draw(cities, setting.cities), setting.mirrors + setting.attesters)
+      ? spread(dice.of('cities').draw(inland(), setting.cities), setting.mirrors + setting.attesters)
       : dice.of('cities').draw(cities, setting.mirrors + setting.attesters)
   for (let at = 0; at < setting.relays; at++) relaySet.add(`relay-${at}`, dice.of(`relay ${at}`).pick(cities))
   const relays = world.openRelays(studio)
@@ -210,6 +213,22 @@ export function createWorld(
 
   register(world, releaser.pubkey, secrets)
   return world
+}
+
+/** The longest round trip within a city, ms. */
+const acrossTownMs = 3
+let wellInside: readonly City[] | undefined
+
+/**
+ * Cities whose continent any one neighbour proves. Elsewhere, in Istanbul for instance, it takes luck as well as neighbours: one that is
+ * away, or found out as a liar, can be the one that was near enough.
+ */
+function inland(): readonly City[] {
+  wellInside ??= cities.filter(({ latitude, longitude }) => {
+    const here = vector(Math.round(latitude * 1e6), Math.round(longitude * 1e6))
+    return regionOf([discOf(here, acrossTownMs * 1_000)], 0).continent !== undefined
+  })
+  return wellInside
 }
 
 const spread = (from: readonly City[], count: number): City[] =>

@@ -3,7 +3,7 @@ import { expect, it } from 'vitest'
 import { expectation } from './expectation.ts'
 
 const rules = { budget: '90000000', fee: '3000000', places: 3, domainBond: '500000000' }
-const app = (free: string) => ({ rules, pool: { free } }) as unknown as AppView
+const app = (free: string) => ({ asset: 'stx', rules, pool: { free } }) as unknown as AppView
 const mirror = (network: string, bond: string) => ({ network, bond }) as MirrorView
 const stx = 1_000_000n
 
@@ -31,4 +31,13 @@ it('promises nothing from an empty pool', () => {
   expect(expectation(app('0'), [], '', 100n * stx)).toEqual([
     'The pool is empty: nothing is paid until somebody funds it.',
   ])
+})
+
+it('speaks of sBTC where that is the app’s money', () => {
+  const inSats = {
+    ...app('900000'),
+    asset: 'sbtc',
+    rules: { ...rules, budget: '90000', fee: '3000' },
+  } as AppView
+  expect(expectation(inSats, [], '', 100_000n)[0]).toContain('up to 0.00029 sBTC an epoch')
 })

@@ -1,10 +1,10 @@
 import type { AppView, MirrorView } from '@understudy/protocol/api'
-import { formatStx } from './money.ts'
+import { formatMoney } from './money.ts'
 import { plural } from './time.ts'
 
-type Pool = Pick<AppView, 'rules'> & { readonly pool: Pick<AppView['pool'], 'free'> }
+type Pool = Pick<AppView, 'rules' | 'asset'> & { readonly pool: Pick<AppView['pool'], 'free'> }
 
-/** E and q of an epoch that began now (µSTX): budget or what is free, less fees, over the places wanted. design: What a mirror earns. */
+/** E and q of an epoch that began now: budget or what is free, less fees, over the places wanted. design: What a mirror earns. */
 function shareOfPlace({ rules, pool }: Pool): bigint {
   const budget = smaller(BigInt(rules.budget), BigInt(pool.free))
   const fees = smaller(BigInt(rules.fee), budget / 10n)
@@ -20,7 +20,7 @@ export function networksOf(mirrors: readonly MirrorView[]): { network: string; c
     .sort((a, b) => b.count - a.count || a.network.localeCompare(b.network))
 }
 
-/** What a new mirror with this bond (µSTX) can expect in a network; `''` is one without any other mirror. */
+/** What a new mirror with this bond can expect in a network; `''` is one without any other mirror. */
 export function expectation(
   app: Pool,
   mirrors: readonly MirrorView[],
@@ -31,16 +31,19 @@ export function expectation(
   const domainBond = BigInt(app.rules.domainBond)
   const here = mirrors.filter((mirror) => network !== '' && mirror.network === network)
   const bonded = here.reduce((sum, mirror) => sum + BigInt(mirror.bond), 0n)
-  const upTo = (amount: bigint) => `up to ${formatStx(amount)} STX an epoch`
+  const money = (amount: bigint) => formatMoney(amount, app.asset)
+  const upTo = (amount: bigint) => `up to ${money(amount)} an epoch`
+  const excess = (counted: bigint) =>
+    `Only ${money(counted)} of your bond would count; the rest would lie idle.`
   if (BigInt(app.pool.free) === 0n)
     return [
       'The pool is empty: nothing is paid until somebody funds it.',
-      ...neighbours(here, network, bonded),
+      ...neighbours(here, network, money(bonded)),
     ]
   if (bonded >= domainBond)
     return [
-      ...neighbours(here, network, bonded),
-      `The ${formatStx(domainBond)} STX of bond that count there are taken. Yours would stand by, and earn while older mirrors are down.`,
+      ...neighbours(here, network, money(bonded)),
+      `The ${money(domainBond)} of bond that count there are taken. Yours would stand by, and earn while older mirrors are down.`,
     ]
   const counted = smaller(bond, domainBond - bonded)
   const mine = (share * counted) / (bonded + counted)
@@ -51,21 +54,16 @@ export function expectation(
       ...(bond > domainBond ? [excess(domainBond)] : []),
     ]
   return [
-    ...neighbours(here, network, bonded),
-    `They share one place's ${formatStx(share)} STX by the bond that counts: yours would earn ${upTo(mine)}, times its availability.`,
+    ...neighbours(here, network, money(bonded)),
+    `They share one place's ${money(share)} by the bond that counts: yours would earn ${upTo(mine)}, times its availability.`,
     ...(counted < bond ? [excess(counted)] : []),
     'Another network, far from the others, would earn more.',
   ]
 }
 
-function neighbours(here: readonly MirrorView[], network: string, bonded: bigint): string[] {
+function neighbours(here: readonly MirrorView[], network: string, bonded: string): string[] {
   if (here.length === 0) return []
-  return [
-    `${network} has ${plural(here.length, 'mirror')} already, bonded with ${formatStx(bonded)} STX together.`,
-  ]
+  return [`${network} has ${plural(here.length, 'mirror')} already, bonded with ${bonded} together.`]
 }
-
-const excess = (counted: bigint): string =>
-  `Only ${formatStx(counted)} STX of your bond would count; the rest would lie idle.`
 
 const smaller = (a: bigint, b: bigint): bigint => (a < b ? a : b)

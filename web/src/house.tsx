@@ -11,16 +11,17 @@ import { SentStrip } from './part/sent-strip.tsx'
 import { usePolled } from './polled.ts'
 import type { Registry } from './registry.ts'
 import { hrefOf, parseRoute, type Route } from './route.ts'
-import { TheatreContext, useSent } from './theatre.ts'
+import { TheatreContext, useSent, useWallet } from './theatre.ts'
 import { blockNumber } from './words.ts'
 
 /** The whole site: frame, route, and what every page stands on. */
 export function House({ registry, storage }: { registry: Registry; storage: Storage }) {
   const network = usePolled('network', registry.network)
   const sent = useSent(storage, network.state === 'ready' ? network.value.stacksUrl : undefined)
+  const wallet = useWallet(storage, network.state === 'ready' ? network.value.chainId : undefined)
   const route = useRoute()
   return (
-    <TheatreContext.Provider value={{ registry, network, ...sent }}>
+    <TheatreContext.Provider value={{ registry, network, ...sent, ...wallet }}>
       <header class="bar">
         {/* A button: what follows `#` in the address is the route's. */}
         <button type="button" class="skip" onClick={() => document.getElementById('main')?.focus()}>

@@ -1,13 +1,14 @@
 import type { AccountView, AppView, LeafProof } from '@understudy/protocol/api'
-import { formatStx } from './money.ts'
+import { formatMoney } from './money.ts'
 import type { Proposal } from './part/review.tsx'
 import { plural } from './time.ts'
 
 // What an account can do with what it has in an app, as it is reviewed before it is signed.
 
 type Mirror = AccountView['mirrors'][number]
-const stx = (micro: bigint | string) => `${formatStx(BigInt(micro))} STX`
 const own = (app: AppView) => ({ app: app.app, expect: { kind: 'account' } }) as const
+/** What every call that moves an app's money names. */
+const of = (app: AppView) => ({ app: app.app, asset: app.asset })
 const numbered = ({ mirror }: Mirror, app: AppView) => `mirror ${mirror} of ${app.name}`
 
 /** How long a bond stays locked after it was asked for, in words. */
@@ -17,13 +18,13 @@ const locked = ({ schedule, rules }: AppView) =>
 export function addBond(app: AppView, mirror: Mirror, amount: bigint): Proposal {
   return {
     ...own(app),
-    title: `Add ${stx(amount)} to the bond of ${numbered(mirror, app)}`,
+    title: `Add ${formatMoney(amount, app.asset)} to the bond of ${numbered(mirror, app)}`,
     will: [
-      `Exactly ${stx(amount)} leaves your wallet; anything else makes the transaction fail.`,
-      `The bond is then ${stx(BigInt(mirror.bond) + amount)}; it counts in epochs that begin after this is mined.`,
+      `Exactly ${formatMoney(amount, app.asset)} leaves your wallet; anything else makes the transaction fail.`,
+      `The bond is then ${formatMoney(BigInt(mirror.bond) + amount, app.asset)}; it counts in epochs that begin after this is mined.`,
     ],
     build: (calls, contracts, sender) =>
-      calls.addBond(contracts, sender, { app: app.app, mirror: mirror.mirror, amount }),
+      calls.addBond(contracts, sender, { ...of(app), mirror: mirror.mirror, amount }),
   }
 }
 
@@ -56,7 +57,7 @@ export function beginUnbond(app: AppView, mirror: Mirror): Proposal {
     title: `Ask for the bond of ${numbered(mirror, app)} back`,
     will: [
       `The mirror stops counting with the next epoch, and earns nothing from then on. This cannot be undone.`,
-      `Its bond of ${stx(mirror.bond)} can be withdrawn after ${locked(app)}.`,
+      `Its bond of ${formatMoney(mirror.bond, app.asset)} can be withdrawn after ${locked(app)}.`,
     ],
     build: (calls, contracts) => calls.beginUnbond(contracts, { app: app.app, mirror: mirror.mirror }),
   }
@@ -69,7 +70,7 @@ export function retire(app: AppView, mirror: Mirror): Proposal {
     will: [
       'The mirror is gone for good. Its node key is free for another one at once.',
       ...(mirror.unbonding === null
-        ? [`Its bond of ${stx(mirror.bond)} can be withdrawn after ${locked(app)}.`]
+        ? [`Its bond of ${formatMoney(mirror.bond, app.asset)} can be withdrawn after ${locked(app)}.`]
         : []),
     ],
     build: (calls, contracts) => calls.retire(contracts, { app: app.app, mirror: mirror.mirror }),
@@ -81,8 +82,8 @@ export function withdraw(app: AppView, mirror: Mirror): Proposal {
   return {
     ...own(app),
     title: `Withdraw the bond of ${numbered(mirror, app)}`,
-    will: [`Exactly ${stx(bond)} comes back to your wallet.`],
-    build: (calls, contracts) => calls.withdraw(contracts, { app: app.app, mirror: mirror.mirror, bond }),
+    will: [`Exactly ${formatMoney(bond, app.asset)} comes back to your wallet.`],
+    build: (calls, contracts) => calls.withdraw(contracts, { ...of(app), mirror: mirror.mirror, bond }),
   }
 }
 
@@ -93,7 +94,7 @@ export function requestExit(app: AppView, account: AccountView, percent: number)
     title: `Ask to leave the pool of ${app.name} with ${percent} per cent`,
     will: [
       'No money moves yet. Two epochs later you may take out what these shares are worth by then.',
-      `Now that is ${stx((BigInt(account.deposit.worth) * BigInt(percent)) / 100n)}; epochs that are settled until then are still paid from it.`,
+      `Now that is ${formatMoney((BigInt(account.deposit.worth) * BigInt(percent)) / 100n, app.asset)}; epochs that are settled until then are still paid from it.`,
       ...(account.exit ? ['This takes the place of what you asked for before.'] : []),
     ],
     build: (calls, contracts) => calls.requestExit(contracts, { app: app.app, shares }),
@@ -105,10 +106,10 @@ export function exit(app: AppView, worth: bigint): Proposal {
     ...own(app),
     title: `Leave the pool of ${app.name}`,
     will: [
-      `At least ${stx(worth)} comes back to your wallet.`,
+      `At least ${formatMoney(worth, app.asset)} comes back to your wallet.`,
       'Should another epoch be settled before this is mined, it fails and your shares stay.',
     ],
-    build: (calls, contracts) => calls.exit(contracts, { app: app.app, least: worth }),
+    build: (calls, contracts) => calls.exit(contracts, { ...of(app), least: worth }),
   }
 }
 
@@ -116,8 +117,8 @@ export function takeBack(app: AppView, amount: bigint): Proposal {
   return {
     ...own(app),
     title: `Take the waiting deposit back from ${app.name}`,
-    will: [`Exactly ${stx(amount)} comes back to your wallet.`],
-    build: (calls, contracts) => calls.takeBack(contracts, { app: app.app, amount }),
+    will: [`Exactly ${formatMoney(amount, app.asset)} comes back to your wallet.`],
+    build: (calls, contracts) => calls.takeBack(contracts, { ...of(app), amount }),
   }
 }
 
@@ -126,7 +127,7 @@ export function activate(app: AppView, funder: string, amount: bigint): Proposal
     ...own(app),
     title: `Let the waiting deposit count in ${app.name}`,
     will: [
-      `${stx(amount)} that wait in the pool are spent on mirrors from now on. Nothing leaves your wallet.`,
+      `${formatMoney(amount, app.asset)} that wait in the pool are spent on mirrors from now on. Nothing leaves your wallet.`,
       'Anybody may send this for you.',
     ],
     build: (calls, contracts) => calls.activate(contracts, { app: app.app, funder }),
@@ -138,11 +139,11 @@ export function claim(app: AppView, { epoch, leaf, proof }: LeafProof): Proposal
   return {
     title: `Have epoch ${epoch} of ${app.name} paid`,
     will: [
-      `The pool pays ${stx(amount)} to ${leaf.recipient}, whoever sends this. Nothing leaves your wallet.`,
+      `The pool pays ${formatMoney(amount, app.asset)} to ${leaf.recipient}, whoever sends this. Nothing leaves your wallet.`,
     ],
     app: app.app,
     expect: { kind: 'claim', epoch, index: leaf.index },
     build: (calls, contracts) =>
-      calls.claim(contracts, { app: app.app, epoch, leaf: { ...leaf, amount }, proof }),
+      calls.claim(contracts, { ...of(app), epoch, leaf: { ...leaf, amount }, proof }),
   }
 }

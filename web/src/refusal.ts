@@ -68,8 +68,8 @@ export function refusalInWords(status: string, result: string | undefined): stri
     return 'The network dropped it before it was mined, for instance because another took its place.'
   // A call that failed moved nothing, so what it had announced may be found missing as well: the call's own error says more.
   const code = /^\(err u(\d+)\)$/.exec(result ?? '')?.[1]
-  // stx-transfer? answers u1 where the sender has too little.
-  if (code === '1') return 'The wallet holds too little STX. (error 1)'
+  // What moves STX and what moves sBTC both answer u1 where the sender has too little.
+  if (code === '1') return 'The wallet holds too little of what was to be sent. (error 1)'
   if (code !== undefined) return `${refusals[Number(code)] ?? 'The contract refused it.'} (error ${code})`
   if (status === 'abort_by_post_condition')
     return 'It would have moved something that was not announced, so the chain undid it.'

@@ -16,7 +16,7 @@ const sentSchema = z.object({
   expect: z.discriminatedUnion('kind', [
     z.object({ kind: z.literal('app') }),
     z.object({ kind: z.literal('mirror'), nodeKey: text }),
-    /** µSTX that had been deposited in all when this was sent, and what this adds. */
+    /** What had been deposited in all when this was sent, and what this adds. */
     z.object({
       kind: z.literal('deposit'),
       before: z.string().check(z.regex(/^\d{1,39}$/)),

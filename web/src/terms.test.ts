@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import contract from '../../contracts/attester-quorum.clar?raw'
-import { type AppForm, defaultForm, readAppForm } from './terms.ts'
+import { type AppForm, defaultForm, inAsset, readAppForm } from './terms.ts'
 
 const key = '7e7e9c42a91bfef19fa929e5fda1b72e0ebc1a4c1141673e2794234d86addf4e'
 const others = ['1', '2', '3', '4', '6', '8'].map((digit) => digit.padStart(64, '0'))
@@ -28,6 +28,22 @@ describe('the form of an app', () => {
         terms: { budget: 250_000_000n, floor: 900_000, levels: ['network'], releaseKey: key, window: 72 },
       },
     })
+  })
+
+  it('takes its defaults in sBTC as well, and leaves alone what was typed when the asset changes', () => {
+    const typed = { ...form, fee: '0.5' }
+    const changed = { ...typed, ...inAsset(typed, 'sbtc') }
+    expect(changed).toMatchObject({ asset: 'sbtc', budget: '0.0025', cap: '0.01', fee: '0.5' })
+    expect(readAppForm({ ...changed, fee: '0.0001' }, height)).toMatchObject({
+      ok: true,
+      value: {
+        asset: 'sbtc',
+        schedule: { cap: 1_000_000n },
+        terms: { budget: 250_000n, fee: 10_000n, minBond: 100_000n, domainBond: 500_000n },
+      },
+    })
+    expect({ ...changed, ...inAsset(changed, 'stx') }).toEqual(typed)
+    expect(problemsOf({ budget: '10 sBTC' })).toContain('budget')
   })
 
   it('puts attester keys in the order that the contract wants, whatever way they were written', () => {

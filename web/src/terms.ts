@@ -3,14 +3,16 @@ import { coordinateOf, parseCoordinate } from '@understudy/protocol/app'
 import type { Schedule } from '@understudy/protocol/epoch'
 import type { Parsed } from '@understudy/protocol/event'
 import { attesterKey, type Level } from '@understudy/protocol/rules'
-import { formatStx, parseStx } from './money.ts'
+import { type Asset, formatMoney, parseMoney, unitOf } from './money.ts'
 import { parsePublicKey } from './publicKey.ts'
 
-/** What a maintainer types to register an app. Amounts in STX, heights and spans in burn blocks, `floor` in per cent. */
+/** What a maintainer types to register an app. Amounts in whole ones of the asset, heights and spans in burn blocks, `floor` in per cent. */
 export interface AppForm {
   readonly pubkey: string
   readonly d: string
   readonly releaseKey: string
+  /** An `Asset`. */
+  readonly asset: string
   readonly start: string
   readonly length: string
   readonly notice: string
@@ -35,6 +37,7 @@ export interface AppForm {
 type Problems = Partial<Record<keyof AppForm, string>>
 
 export interface AppDraft {
+  readonly asset: Asset
   readonly coordinate: string
   readonly schedule: Schedule
   readonly terms: Terms
@@ -49,29 +52,32 @@ const maxBlocks = 52_560
 /** Blocks between filling in the form and the block that the transaction lands in. */
 const startMargin = 6
 const maxAttesters = 19
-/** Largest amount that the form takes, µSTX: more than there will ever be. */
+/** Largest amount that the form takes, in the smallest unit: more than there will ever be of either asset. */
 const maxMoney = 10n ** 16n
 
 const levels: readonly Level[] = ['continent', 'country', 'network']
+
+/** The amounts that the form begins with, by asset. */
+const defaultAmounts = {
+  stx: { cap: '1000', budget: '250', domainBond: '500', minBond: '100', fee: '12' },
+  sbtc: { cap: '0.01', budget: '0.0025', domainBond: '0.005', minBond: '0.001', fee: '0.00012' },
+} as const
 
 /** Sane for mainnet: epochs of a day, half a day to settle. `start` is left to the page, which knows the height. */
 export const defaultForm: Omit<AppForm, 'start'> = {
   pubkey: '',
   d: '',
   releaseKey: '',
+  asset: 'stx',
+  ...defaultAmounts.stx,
   length: '144',
   notice: '3',
-  cap: '1000',
-  budget: '250',
   attesters: '',
   places: '3',
   continent: false,
   country: false,
   network: true,
   floor: '90',
-  domainBond: '500',
-  minBond: '100',
-  fee: '12',
   grace: '12',
   faults: '1',
   window: '72',
@@ -79,9 +85,22 @@ export const defaultForm: Omit<AppForm, 'start'> = {
   claimPeriod: '4320',
 }
 
+export const assetOf = (form: Pick<AppForm, 'asset'>): Asset => (form.asset === 'sbtc' ? 'sbtc' : 'stx')
+
+/** What changes when another asset is chosen: amounts that nobody touched become those that fit it. */
+export function inAsset(form: AppForm, asset: Asset): Partial<AppForm> {
+  const before: Readonly<Record<string, string>> = defaultAmounts[assetOf(form)]
+  const untouched = Object.entries(defaultAmounts[asset]).filter(
+    ([name]) => form[name as keyof AppForm] === before[name],
+  )
+  return { asset, ...Object.fromEntries(untouched) }
+}
+
 /** Reads the form under the bounds of `attester-quorum` (`check-schedule`, `check-terms`), naming every field that is off. */
 export function readAppForm(form: AppForm, burnHeight: number): ReadAppForm {
   const problems: Record<string, string> = {}
+  const asset = assetOf(form)
+  const inWords = (amount: bigint) => formatMoney(amount, asset)
   const say = (field: keyof AppForm, problem: string): void => {
     problems[field] ??= problem
   }
@@ -98,9 +117,9 @@ export function readAppForm(form: AppForm, burnHeight: number): ReadAppForm {
     return value
   }
   function money(field: keyof AppForm, least: bigint): bigint {
-    const value = take(field, parseStx(String(form[field])), 0n)
-    if (problems[field] === undefined && value < least) say(field, 'Must be more than 0 STX.')
-    if (value > maxMoney) say(field, 'Is more STX than there is.')
+    const value = take(field, parseMoney(String(form[field]), asset), 0n)
+    if (problems[field] === undefined && value < least) say(field, `Must be more than 0 ${unitOf(asset)}.`)
+    if (value > maxMoney) say(field, `Is more ${unitOf(asset)} than there is.`)
     return value
   }
 
@@ -120,7 +139,7 @@ export function readAppForm(form: AppForm, burnHeight: number): ReadAppForm {
   const notice = whole('notice', 3, maxBlocks, ' epochs')
   const cap = money('cap', 1n)
   const budget = money('budget', 1n)
-  if (budget > cap) say('budget', `Must not exceed the cap of ${formatStx(cap)} STX.`)
+  if (budget > cap) say('budget', `Must not exceed the cap of ${inWords(cap)}.`)
 
   const typed = form.attesters.split(/[\s,]+/).filter((key) => key !== '')
   const keys = typed.map((key) => readAttesterKey(key))
@@ -139,10 +158,9 @@ export function readAppForm(form: AppForm, burnHeight: number): ReadAppForm {
 
   const minBond = money('minBond', 1n)
   const domainBond = money('domainBond', 1n)
-  if (domainBond < minBond)
-    say('domainBond', `Must be at least the smallest bond, ${formatStx(minBond)} STX.`)
+  if (domainBond < minBond) say('domainBond', `Must be at least the smallest bond, ${inWords(minBond)}.`)
   const fee = money('fee', 0n)
-  if (fee > budget) say('fee', `Must not exceed the budget of ${formatStx(budget)} STX.`)
+  if (fee > budget) say('fee', `Must not exceed the budget of ${inWords(budget)}.`)
   const grace = whole('grace', 0, maxBlocks, ' blocks')
   // Until there are keys, only their absence is worth a word.
   const mostFaults = problems.attesters ? maxAttesters - 1 : good.length - 1
@@ -170,6 +188,7 @@ export function readAppForm(form: AppForm, burnHeight: number): ReadAppForm {
     ok: true,
     value: {
       coordinate,
+      asset,
       schedule: { start, length, notice, cap },
       terms: {
         budget,

@@ -4,11 +4,15 @@ import { useContext, useEffect, useState } from 'preact/hooks'
 import type { Polled } from './polled.ts'
 import type { Registry } from './registry.ts'
 import { readSent, type Sent, writeSent } from './sent.ts'
+import { readAddress } from './typed.ts'
 
 /** What every page stands on. */
 export interface Theatre {
   readonly registry: Registry
   readonly network: Polled<NetworkView>
+  /** The address of the wallet that was used here last, on this chain. */
+  readonly wallet: string | undefined
+  readonly rememberWallet: (address: string) => void
   readonly sent: readonly Sent[]
   readonly record: (sent: Sent) => void
   readonly forget: (txid: string) => void
@@ -20,6 +24,34 @@ export function useTheatre(): Theatre {
   const theatre = useContext(TheatreContext)
   if (!theatre) throw new Error('a page outside of the theatre')
   return theatre
+}
+
+const walletKey = 'understudy.wallet'
+
+/** The wallet that was used here last, remembered as an address alone; none where it is another chain's. */
+export function useWallet(
+  storage: Storage,
+  chainId: number | undefined,
+): Pick<Theatre, 'wallet' | 'rememberWallet'> {
+  const [stored, setStored] = useState(() => {
+    try {
+      return storage.getItem(walletKey) ?? ''
+    } catch {
+      return ''
+    }
+  })
+  const known = chainId !== undefined && readAddress(stored, chainId).ok
+  return {
+    wallet: known ? stored : undefined,
+    rememberWallet(address) {
+      setStored(address)
+      try {
+        storage.setItem(walletKey, address)
+      } catch {
+        // A full or forbidden store: it is known for as long as the page lives.
+      }
+    },
+  }
 }
 
 /** Between two looks at pending transactions, ms. */

@@ -1,14 +1,16 @@
 import { type Parsed, parsed, refused } from '@understudy/protocol/event'
-import { formatStx, parseStx } from './money.ts'
+import { type Asset, formatMoney, parseMoney, unitOf } from './money.ts'
 import { parsePublicKey } from './publicKey.ts'
 
 // What a person typed into a form, or a sentence that says what is wrong with it.
 
-/** An amount in STX that is more than 0 and at least `least`; µSTX. */
-export function readAmount(text: string, least = 1n): Parsed<bigint> {
-  const read = parseStx(text)
+/** An amount in whole ones of the asset that is more than 0 and at least `least`; in its smallest unit. */
+export function readAmount(text: string, asset: Asset, least = 1n): Parsed<bigint> {
+  const read = parseMoney(text, asset)
   if (!read.ok || read.value >= least) return read
-  return refused(least === 1n ? 'Must be more than 0 STX.' : `Must be at least ${formatStx(least)} STX.`)
+  return refused(
+    least === 1n ? `Must be more than 0 ${unitOf(asset)}.` : `Must be at least ${formatMoney(least, asset)}.`,
+  )
 }
 
 export function readNodeKey(text: string): Parsed<string> {

@@ -1,6 +1,6 @@
 import type { AppView, EpochDetail, EpochView, MirrorView } from '@understudy/protocol/api'
 import { decodeGeohash } from '@understudy/protocol/place'
-import { formatSbtc, formatStx, grouped } from './money.ts'
+import { formatMoney, grouped } from './money.ts'
 import { plural, spanOfBlocks } from './time.ts'
 
 /** What the attesters' codes for a failed or inconclusive probe mean to somebody who runs a mirror. */
@@ -120,13 +120,12 @@ export function lasts(app: Pick<AppView, 'pool' | 'schedule'>, chainId: number):
 /** The rules that a funder accepts and an operator is paid by, a sentence each. */
 export function rulesInWords(app: Pick<AppView, 'rules' | 'schedule' | 'asset'>): string[] {
   const { rules, schedule } = app
-  const stx = (amount: string) =>
-    app.asset === 'stx' ? `${formatStx(BigInt(amount))} STX` : `${formatSbtc(BigInt(amount))} sBTC`
+  const money = (amount: string) => formatMoney(amount, app.asset)
   const levels = rules.levels.join(', then by ')
   return [
-    `Each epoch of ${plural(schedule.length, 'burn block')} pays out at most ${stx(rules.budget)}, attesters' fees of at most ${stx(rules.fee)} included. No change of the rules can raise that above ${stx(schedule.cap)}.`,
+    `Each epoch of ${plural(schedule.length, 'burn block')} pays out at most ${money(rules.budget)}, attesters' fees of at most ${money(rules.fee)} included. No change of the rules can raise that above ${money(schedule.cap)}.`,
     `The money is for ${plural(rules.places, 'place')}, told apart by ${levels}. Each live place gets the same; mirrors in one place share it.`,
-    `A mirror needs a bond of ${stx(rules.minBond)} or more; ${stx(rules.domainBond)} count in one network.`,
+    `A mirror needs a bond of ${money(rules.minBond)} or more; ${money(rules.domainBond)} count in one network.`,
     `It earns in proportion to its availability, and nothing below ${percent(rules.floor)} or when it sends wrong bytes. A new release must be served within ${plural(rules.grace, 'block')}.`,
     `${rules.threshold} of ${plural(rules.attesters.length, 'attester')} must sign an epoch's outcome, within ${plural(rules.window, 'block')} of its end; payment follows ${plural(rules.challenge, 'block')} later.`,
     `Rules change at the earliest ${plural(schedule.notice, 'epoch')} after they are announced.`,

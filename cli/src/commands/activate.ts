@@ -1,5 +1,6 @@
 import { Cl, ClarityType } from '@stacks/transactions'
-import { activate, formatStx } from '@understudy/chain/calls'
+import { activate } from '@understudy/chain/calls'
+import { formatMoney } from '@understudy/protocol/money'
 import { command, type Io } from '../command.ts'
 import { Failure } from '../failure.ts'
 import { appArgs, appOf, chainArgs, feeArgs, findApp, keyArgs, openChain, secretOf } from '../network.ts'
@@ -32,18 +33,21 @@ export const activateDeposits = (io: Io) =>
           waiting.length === 0 ? 'no deposit waits' : 'an ended epoch is not final yet: try again later'
         return {
           lines: [why],
-          data: { app: app.id, quiet, activated: [] },
+          data: { app: app.id, asset: app.asset, quiet, activated: [] },
         }
       }
-      const sender = createSender(chain, secret, args['tx-fee'], io)
+      const sender = createSender(chain, secret, args, io)
       const calls = waiting.map(([funder]) => activate(chain.contracts, { app: app.id, funder }))
+      if (args['dry-run']) return sender.preview(calls)
       const sent = await sender.sendAll(calls)
       const failure = sent.find((answer) => answer instanceof Failure)
       if (failure) throw failure
       const activated = waiting.map(([funder, { amount }]) => ({ funder, amount }))
       return {
-        lines: activated.map(({ funder, amount }) => `activated    ${formatStx(amount)} of ${funder}`),
-        data: { app: app.id, quiet, activated },
+        lines: activated.map(
+          ({ funder, amount }) => `activated    ${formatMoney(amount, app.asset)} of ${funder}`,
+        ),
+        data: { app: app.id, asset: app.asset, quiet, activated },
       }
     },
   })

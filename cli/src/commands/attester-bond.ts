@@ -1,8 +1,9 @@
 import { join, resolve } from 'node:path'
 import { validateStacksAddress } from '@stacks/transactions'
-import { attesterBondHash, bondAttester, formatStx, withdrawAttester } from '@understudy/chain/calls'
+import { attesterBondHash, bondAttester, withdrawAttester } from '@understudy/chain/calls'
 import { rulesAt } from '@understudy/chain/state'
 import { isHex32 } from '@understudy/protocol/event'
+import { formatMoney } from '@understudy/protocol/money'
 import { attesterKey, pubkeyOf } from '@understudy/protocol/rules'
 import { recoverKey, signHash } from '@understudy/protocol/sip018'
 import { parseAmount } from '../amount.ts'
@@ -66,7 +67,12 @@ export const putAttesterBond = (io: Io) =>
     description: 'Put money behind an attester that agreed; it is lost when the attester contradicts itself',
     args: {
       key,
-      amount: { type: 'string', description: 'How much', valueHint: 'amount', required: true },
+      amount: {
+        type: 'string',
+        description: 'How much, in the app’s asset',
+        valueHint: 'amount',
+        required: true,
+      },
       signature: {
         type: 'string',
         description: 'What understudy attester-bond agree printed',
@@ -76,7 +82,7 @@ export const putAttesterBond = (io: Io) =>
     },
     plan(args, { app, chain, address }) {
       const attester = keyOf(args.key)
-      const amount = parseAmount('amount', args.amount)
+      const amount = parseAmount('amount', args.amount, app.asset)
       if (amount === 0n) throw new UsageFailure('--amount: nothing is no bond')
       const { signature } = args
       const hash = attesterBondHash(chain.contracts, { app: app.id, owner: address }, chain.info.chainId)
@@ -93,9 +99,15 @@ export const putAttesterBond = (io: Io) =>
         throw new Failure('bonded', `${held.owner} has put a bond behind this key`)
       const bond = (held?.amount ?? 0n) + amount
       return {
-        call: bondAttester(chain.contracts, address, { app: app.id, key: attester, amount, signature }),
-        lines: [`attester     ${args.key}`, `bond         ${formatStx(bond)}, of ${address}`],
-        data: { key: args.key, bond, owner: address },
+        call: bondAttester(chain.contracts, address, {
+          app: app.id,
+          asset: app.asset,
+          key: attester,
+          amount,
+          signature,
+        }),
+        lines: [`attester     ${args.key}`, `bond         ${formatMoney(bond, app.asset)}, of ${address}`],
+        data: { asset: app.asset, key: args.key, bond, owner: address },
       }
     },
   })
@@ -126,9 +138,9 @@ export const withdrawAttesterBond = (io: Io) =>
         )
       const { amount } = held
       return {
-        call: withdrawAttester(chain.contracts, { app: app.id, key: attester, amount }),
-        lines: [`taken back   ${formatStx(amount)}, to ${address}`],
-        data: { key: args.key, amount, owner: address },
+        call: withdrawAttester(chain.contracts, { app: app.id, asset: app.asset, key: attester, amount }),
+        lines: [`taken back   ${formatMoney(amount, app.asset)}, to ${address}`],
+        data: { asset: app.asset, key: args.key, amount, owner: address },
       }
     },
   })

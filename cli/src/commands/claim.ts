@@ -1,5 +1,6 @@
-import { claim, formatStx } from '@understudy/chain/calls'
+import { claim } from '@understudy/chain/calls'
 import { type ChainSettlement, isPayable } from '@understudy/chain/state'
+import { formatMoney } from '@understudy/protocol/money'
 import { parseWhole } from '../amount.ts'
 import { command, type Io } from '../command.ts'
 import { Failure, UsageFailure } from '../failure.ts'
@@ -80,10 +81,10 @@ export const claimPayouts = (io: Io) =>
           due.push({ epoch: settlement.epoch, ...item })
         }
       }
-      const sender = createSender(chain, secret, args['tx-fee'], io)
-      const outcomes = await sender.sendAll(
-        due.map((item) => claim(chain.contracts, { app: app.id, ...item })),
-      )
+      const sender = createSender(chain, secret, args, io)
+      const calls = due.map((item) => claim(chain.contracts, { app: app.id, asset: app.asset, ...item }))
+      if (args['dry-run']) return sender.preview(calls)
+      const outcomes = await sender.sendAll(calls)
       const paid = due.flatMap(({ epoch, leaf }, at) => {
         const outcome = outcomes[at]!
         return outcome instanceof Failure ? [] : [{ epoch, ...leaf, txid: outcome.txid }]
@@ -108,9 +109,9 @@ export const claimPayouts = (io: Io) =>
             ? ['nothing is left to claim']
             : paid.map(
                 ({ epoch, recipient, amount, txid }) =>
-                  `epoch ${epoch}  ${recipient}  ${formatStx(amount)}  ${txid}`,
+                  `epoch ${epoch}  ${recipient}  ${formatMoney(amount, app.asset)}  ${txid}`,
               ),
-        data: { app: app.id, claims: paid },
+        data: { app: app.id, asset: app.asset, claims: paid },
       }
     },
   })

@@ -10,11 +10,11 @@ import {
 } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import { validateStacksAddress } from '@stacks/transactions'
-import { formatStx } from '@understudy/chain/calls'
 import { createStacksClient } from '@understudy/chain/client'
 import { contractNames, deployedSource } from '@understudy/chain/contracts'
 import { type DeploymentOutbox, deployPlanned, planDeployment } from '@understudy/chain/deployment'
 import { addressOf } from '@understudy/chain/transactions'
+import { formatMoney } from '@understudy/protocol/money'
 import { z } from 'zod'
 import { parseAmount } from '../amount.ts'
 import { command, type Io } from '../command.ts'
@@ -86,7 +86,7 @@ export const deployContracts = (io: Io) =>
           `--confirm ${args.confirm} is not --network ${network}`,
           `--confirm ${network}`,
         )
-      const maxFee = parseAmount('max-fee', args['max-fee'] ?? '10stx')
+      const maxFee = parseAmount('max-fee', args['max-fee'] ?? '10stx', 'stx')
       const { chainId } = networks[network]
       const url = args['stacks-url'] || io.env['STACKS_API_URL'] || networks[network].url
       const privateKey = keyOf(args['key-file'], io)
@@ -113,12 +113,12 @@ export const deployContracts = (io: Io) =>
       const contracts = plan.map(({ source: _, ...contract }) => contract)
       const told = [
         `network   ${network}, chain id 0x${chainId.toString(16)}, burn block ${info.burnHeight}, ${url}`,
-        `deployer  ${deployer ?? 'not named: give --key-file, or --deployer'}${balance === undefined ? '' : `, ${formatStx(balance)}`}`,
+        `deployer  ${deployer ?? 'not named: give --key-file, or --deployer'}${balance === undefined ? '' : `, ${formatMoney(balance, 'stx')}`}`,
         ...contracts.map(
           ({ name, state, bytes, hash, fee }) =>
-            `${name.padEnd(16)}${state.padEnd(11)}${String(bytes).padStart(6)} bytes  fee ${formatStx(fee).padEnd(14)}sha256 ${hash}`,
+            `${name.padEnd(16)}${state.padEnd(11)}${String(bytes).padStart(6)} bytes  fee ${formatMoney(fee, 'stx').padEnd(14)}sha256 ${hash}`,
         ),
-        `fees      ${formatStx(fees)}, of at most ${formatStx(maxFee)}`,
+        `fees      ${formatMoney(fees, 'stx')}, of at most ${formatMoney(maxFee, 'stx')}`,
       ]
       const data = { network, chainId, deployer, balance, contracts, fees }
 
@@ -140,11 +140,18 @@ export const deployContracts = (io: Io) =>
       if (!privateKey || !deployer || balance === undefined)
         throw new UsageFailure('no key to deploy with', 'give --key-file, or set DEPLOYER_KEY')
       if (fees > maxFee)
-        throw new Failure('fee', `${formatStx(fees)} is more than --max-fee`, `--max-fee ${fees}`, { data })
-      if (balance < fees)
-        throw new Failure('poor', `${deployer} has ${formatStx(balance)}`, `send it ${formatStx(fees)}`, {
+        throw new Failure('fee', `${formatMoney(fees, 'stx')} is more than --max-fee`, `--max-fee ${fees}`, {
           data,
         })
+      if (balance < fees)
+        throw new Failure(
+          'poor',
+          `${deployer} has ${formatMoney(balance, 'stx')}`,
+          `send it ${formatMoney(fees, 'stx')}`,
+          {
+            data,
+          },
+        )
       for (const line of told) io.say(line)
       const file = resolve(io.cwd, args.outbox ?? `.understudy/deploy-${network}-${deployer}.jsonl`)
       const result = await deployPlanned(

@@ -1,19 +1,18 @@
-import { formatStx, fund } from '@understudy/chain/calls'
-import { parseAmount, parseWhole } from '../amount.ts'
-import { command, type Io } from '../command.ts'
+import { fund } from '@understudy/chain/calls'
+import { formatMoney } from '@understudy/protocol/money'
+import { inAsset, parseWhole, readAmount } from '../amount.ts'
+import { callCommand } from '../calling.ts'
+import type { Io } from '../command.ts'
 import { Failure, UsageFailure } from '../failure.ts'
-import { appArgs, appOf, chainArgs, feeArgs, findApp, keyArgs, openChain, secretOf } from '../network.ts'
-import { createSender } from '../transaction.ts'
 
 export const fundPool = (io: Io) =>
-  command(io, {
+  callCommand(io, {
     name: 'fund',
     description: 'Put money into the pool that an app’s mirrors are paid out of',
     args: {
-      ...appArgs,
       amount: {
         type: 'string',
-        description: 'What to deposit, for instance 250stx',
+        description: 'What to deposit, in the app’s asset: 250stx, or 0.01sbtc',
         valueHint: 'amount',
         required: true,
       },
@@ -22,57 +21,52 @@ export const fundPool = (io: Io) =>
         description: 'Rules that you have read (default: the newest)',
         valueHint: 'n',
       },
-      ...chainArgs,
-      'key-file': keyArgs['key-file'],
-      keys: keyArgs.keys,
-      ...feeArgs,
     },
-    async run(args) {
-      const id = appOf(args, io)
-      const amount = parseAmount('amount', args.amount)
-      if (amount === 0n) throw new UsageFailure('--amount: nothing is no deposit')
-      const wanted =
-        args['rules-version'] === undefined
-          ? undefined
-          : parseWhole('rules-version', args['rules-version'], 1)
-      const secret = secretOf(args, io, 'stacks')
-      const chain = await openChain(args, io)
-      const app = await findApp(chain, id)
+    check(args) {
+      if (readAmount('amount', args.amount).amount === 0n)
+        throw new UsageFailure('--amount: nothing is no deposit')
+      if (args['rules-version'] !== undefined) parseWhole('rules-version', args['rules-version'], 1)
+    },
+    plan(args, { app, chain, address }) {
+      const amount = inAsset(readAmount('amount', args.amount), app.asset)
       const rules = app.rules.at(-1)!
-      if (wanted !== undefined && wanted !== rules.version) {
+      if (args['rules-version'] !== undefined && Number(args['rules-version']) !== rules.version) {
         throw new Failure(
           'other-rules',
-          `the newest rules are version ${rules.version}, not ${wanted}`,
+          `the newest rules are version ${rules.version}, not ${args['rules-version']}`,
           'read them first: understudy status',
         )
       }
+      const money = (of: bigint) => formatMoney(of, app.asset)
       io.say(
-        `rules ${rules.version}: at most ${formatStx(rules.budget)} an epoch to ${rules.places} places, ` +
-          `${formatStx(rules.fee)} of it to ${rules.keys.length} attesters`,
+        `rules ${rules.version}: at most ${money(rules.budget)} an epoch to ${rules.places} places, ` +
+          `${money(rules.fee)} of it to ${rules.keys.length} attesters`,
       )
-      const sender = createSender(chain, secret, args['tx-fee'], io)
-      // One share per µSTX: a deposit that would mint fewer is undone.
-      const deposit = { app: app.id, amount, rulesVersion: rules.version, minShares: amount }
-      const { txid } = await sender.send(fund(chain.contracts, sender.address, deposit))
-      const { pool, parked } = await findApp(chain, app.id)
-      const waits = parked.has(sender.address)
+      // One share for each of the smallest unit: a deposit that would mint fewer is undone.
+      const deposit = {
+        app: app.id,
+        asset: app.asset,
+        amount,
+        rulesVersion: rules.version,
+        minShares: amount,
+      }
       return {
-        lines: [
-          `deposited    ${formatStx(amount)} from ${sender.address}`,
-          `pool         ${formatStx(pool.free)} not yet allocated`,
-          `transaction  ${txid}`,
-          ...(waits
-            ? ['It waits until every ended epoch is final; then anyone may let it count: understudy activate']
-            : []),
-        ],
-        data: {
-          app: app.id,
-          amount,
-          funder: sender.address,
-          free: pool.free,
-          waits,
-          rulesVersion: rules.version,
-          txid,
+        call: fund(chain.contracts, address, deposit),
+        lines: [`deposited    ${money(amount)} from ${address}`],
+        data: { asset: app.asset, amount, funder: address, rulesVersion: rules.version },
+        after({ pool, parked }) {
+          const waits = parked.has(address)
+          return {
+            lines: [
+              `pool         ${money(pool.free)} not yet allocated`,
+              ...(waits
+                ? [
+                    'It waits until every ended epoch is final; then anyone may let it count: understudy activate',
+                  ]
+                : []),
+            ],
+            data: { free: pool.free, waits },
+          }
         },
       }
     },

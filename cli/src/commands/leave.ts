@@ -1,5 +1,6 @@
 import { Cl, ClarityType } from '@stacks/transactions'
-import { exit, formatStx, requestExit, sweep, takeBack } from '@understudy/chain/calls'
+import { exit, requestExit, sweep, takeBack } from '@understudy/chain/calls'
+import { formatMoney } from '@understudy/protocol/money'
 import { parseAmount, parseWhole } from '../amount.ts'
 import { callCommand, type Ground } from '../calling.ts'
 import type { Io } from '../command.ts'
@@ -20,9 +21,9 @@ export const takeDepositBack = (io: Io) =>
         )
       const { amount } = waiting
       return {
-        call: takeBack(chain.contracts, { app: app.id, amount }),
-        lines: [`taken back   ${formatStx(amount)}, to ${address}`],
-        data: { amount, funder: address },
+        call: takeBack(chain.contracts, { app: app.id, asset: app.asset, amount }),
+        lines: [`taken back   ${formatMoney(amount, app.asset)}, to ${address}`],
+        data: { asset: app.asset, amount, funder: address },
       }
     },
   })
@@ -52,7 +53,7 @@ export const requestToExit = (io: Io) =>
         lines: args.cancel
           ? ['the wish to leave is taken back']
           : [
-              `leaving      with ${shares} of ${held} shares, worth ${formatStx(worth(app, shares))} now`,
+              `leaving      with ${shares} of ${held} shares, worth ${formatMoney(worth(app, shares), app.asset)} now`,
               `ready        in epoch ${ready}: understudy exit`,
             ],
         data: { funder: address, shares, ready: args.cancel ? null : ready },
@@ -60,7 +61,7 @@ export const requestToExit = (io: Io) =>
     },
   })
 
-/** The funders' part of the pool that shares stand for, µSTX, rounded down as the contract does. */
+/** The funders' part of the pool that shares stand for, rounded down as the contract does. */
 function worth({ pool }: Ground['app'], shares: bigint): bigint {
   return pool.shares === 0n ? 0n : (shares * (pool.free - pool.common)) / pool.shares
 }
@@ -96,11 +97,14 @@ export const exitPool = (io: Io) =>
       if (quiet.type !== ClarityType.BoolTrue)
         throw new Failure('not-quiet', 'an ended epoch is not final yet', 'try again later')
       const amount = worth(app, wish.shares)
-      const least = args.least === undefined ? (amount * 99n) / 100n : parseAmount('least', args.least)
+      const least =
+        args.least === undefined ? (amount * 99n) / 100n : parseAmount('least', args.least, app.asset)
       return {
-        call: exit(chain.contracts, { app: app.id, least }),
-        lines: [`left         with ${wish.shares} shares, for ${formatStx(amount)} to ${address}`],
-        data: { funder: address, shares: wish.shares, amount },
+        call: exit(chain.contracts, { app: app.id, asset: app.asset, least }),
+        lines: [
+          `left         with ${wish.shares} shares, for ${formatMoney(amount, app.asset)} to ${address}`,
+        ],
+        data: { asset: app.asset, funder: address, shares: wish.shares, amount },
       }
     },
   })
@@ -126,8 +130,8 @@ export const sweepEpoch = (io: Io) =>
         )
       return {
         call: sweep(chain.contracts, { app: app.id, epoch }),
-        lines: [`epoch ${epoch}: ${formatStx(amount)} return to the pool`],
-        data: { epoch, amount },
+        lines: [`epoch ${epoch}: ${formatMoney(amount, app.asset)} return to the pool`],
+        data: { asset: app.asset, epoch, amount },
       }
     },
   })

@@ -1,8 +1,8 @@
-import { formatStx } from '@understudy/chain/calls'
 import { bondAt, isPayable, rulesAt } from '@understudy/chain/state'
 import { epochAt, epochEnd, epochStart } from '@understudy/protocol/epoch'
 import { kinds } from '@understudy/protocol/kinds'
 import { parseMirror } from '@understudy/protocol/mirror'
+import { formatMoney } from '@understudy/protocol/money'
 import { parseWhole } from '../amount.ts'
 import { command, type Io } from '../command.ts'
 import { newestRelease } from '../history.ts'
@@ -64,7 +64,8 @@ export const status = (io: Io) =>
           txid: settlement.txid,
         }))
         const rewards = await rewardsOf(chain, relays, app, count)
-        const { pool } = app
+        const { pool, asset } = app
+        const money = (amount: bigint) => formatMoney(amount, asset)
         const when =
           epoch < 0
             ? `epoch 0 begins in ${app.schedule.start - burnHeight} burn blocks`
@@ -76,19 +77,20 @@ export const status = (io: Io) =>
             `maintainer   ${app.maintainer}`,
             `burn block   ${burnHeight}: ${when}`,
             `release      ${release ? `${release.seq}: ${release.commit}` : 'none yet'}`,
-            `rules        ${rules.version}: at most ${formatStx(rules.budget)} an epoch to ${rules.places} places`,
-            `pool         ${formatStx(pool.free)} free, ${formatStx(pool.owed)} owed, ${formatStx(pool.paid)} paid`,
+            `rules        ${rules.version}: at most ${money(rules.budget)} an epoch to ${rules.places} places`,
+            `pool         ${money(pool.free)} free, ${money(pool.owed)} owed, ${money(pool.paid)} paid`,
             ...mirrors.map(
               (m) =>
-                `mirror ${m.mirror}     ${m.name ?? 'not announced'}  ${m.endpoint}  bond ${formatStx(m.bond)}` +
+                `mirror ${m.mirror}     ${m.name ?? 'not announced'}  ${m.endpoint}  bond ${money(m.bond)}` +
                 `${m.counts ? '' : ', not counting yet'}${m.bound ? '' : ', not bound'}`,
             ),
-            ...rewardLines(rewards),
+            ...rewardLines(rewards, asset),
           ],
           data: {
             app: app.id,
             coordinate: app.coordinate,
             maintainer: app.maintainer,
+            asset,
             burnHeight,
             epoch: epoch < 0 ? null : epoch,
             start: app.schedule.start,

@@ -1,9 +1,9 @@
 import { readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
-import { formatStx } from '@understudy/chain/calls'
 import { foreignHead, verifyBundle } from '@understudy/chain/verify'
 import { maxBundleBytes, readBundle, writeBundle } from '@understudy/protocol/epochBundle'
 import { explainMirror } from '@understudy/protocol/explain'
+import { formatMoney } from '@understudy/protocol/money'
 import { threshold } from '@understudy/protocol/rules'
 import type { Match } from '@understudy/protocol/verify'
 import { loadVerify } from '@understudy/relays/verify'
@@ -131,11 +131,11 @@ function summaryOf(match: Match): string[] {
   const { keys } = facts.rules
   const probes = probesOf(match)
   return [
-    `epoch ${facts.epoch}: ${formatStx(outcome.allocated)} in ${outcome.count} payments, the same as on chain, bit for bit`,
+    `epoch ${facts.epoch}: ${formatMoney(outcome.allocated, facts.asset)} in ${outcome.count} payments, the same as on chain, bit for bit`,
     `signed by ${signers.length} of ${keys.length} attesters, ${threshold(keys)} needed; ${facts.claims.length} payments made`,
     ...outcome.mirrors.map((mirror) => {
       const { passed, failed } = probes.get(mirror.mirror) ?? unseen
-      const earned = mirror.reason ? `nothing: ${mirror.reason}` : formatStx(mirror.amount)
+      const earned = mirror.reason ? `nothing: ${mirror.reason}` : formatMoney(mirror.amount, facts.asset)
       return `mirror ${mirror.mirror}  ${passed} passed, ${failed} failed  ${earned}`
     }),
   ]
@@ -149,6 +149,7 @@ function dataOf(match: Match): Record<string, unknown> {
   return {
     ok: match.ok,
     app: facts.app,
+    asset: facts.asset,
     epoch: facts.epoch,
     round: facts.settlement.round,
     inputs: facts.settlement.inputs,

@@ -5,6 +5,7 @@ import { WebSocket } from 'ws'
 import { maxFrameBytes } from './frame.ts'
 import { createSender, type Intake } from './intake.ts'
 import type { Reconciliation, Session } from './reconciliation.ts'
+import { createSlices } from './slices.ts'
 import type { Store } from './store.ts'
 
 export interface SyncParts {
@@ -49,6 +50,8 @@ const page = 250
 const inFlight = 2_000
 /** Events sent that the sibling has not acknowledged. */
 const unacknowledged = 128
+/** Frames that wait for their turn before no more are read. */
+const maxFrames = 128
 /** Pause before an event that came too fast for the sibling is sent again, ms, and how often it is. */
 const patienceMs = 1_000
 const maxPatience = 10
@@ -90,10 +93,16 @@ export async function syncWith(url: string, filter: Filter, parts: SyncParts): P
   if (signal?.aborted) fail('stopped')
   signal?.addEventListener('abort', onAbort)
   ws.on('error', (error) => fail(error.message))
-  ws.on('close', (code) => fail(`closed by the sibling (${code})`))
+  // One read of the socket may bring thousands of frames. Those that wait are few: the sibling's others wait in its socket.
+  const frames = createSlices(() => ws.resume())
+  ws.on('close', (code) => frames.push(() => fail(`closed by the sibling (${code})`)))
   ws.on('message', (data: Buffer, isBinary) => {
     silence.refresh()
     tally.bytes += data.length
+    frames.push(() => read(data, isBinary))
+    if (frames.size() >= maxFrames) ws.pause()
+  })
+  function read(data: Buffer, isBinary: boolean) {
     if (isBinary || data.length > maxFrameBytes + 1024) return fail('a frame that is none')
     try {
       const answer = JSON.parse(data.toString()) as Answer
@@ -101,7 +110,7 @@ export async function syncWith(url: string, filter: Filter, parts: SyncParts): P
     } catch {
       fail('a frame that is not JSON')
     }
-  })
+  }
   const say = (text: string) => {
     if (ws.readyState !== ws.OPEN) return
     tally.bytes += text.length
@@ -252,6 +261,7 @@ export async function syncWith(url: string, filter: Filter, parts: SyncParts): P
   } finally {
     clearTimeout(silence)
     signal?.removeEventListener('abort', onAbort)
+    frames.end()
     ws.removeAllListeners('close')
     ws.removeAllListeners('message')
     if (ws.readyState === ws.OPEN && !failure) ws.close()

@@ -1,6 +1,6 @@
 import { Cl, type PostCondition } from '@stacks/transactions'
 import { describe, expect, it } from 'vitest'
-import { beginUnbond, claim, describeCall, formatStx, fund, registerMirror, settle } from './calls.ts'
+import { beginUnbond, claim, describeCall, fund, registerMirror, settle } from './calls.ts'
 import { contractsOf, splitContract } from './contracts.ts'
 
 const deployer = 'ST3TVTE6MCZKCYFCWCK7X4NKMMM21H92FKESG9707'
@@ -46,18 +46,6 @@ describe('describeCall', () => {
     const condition = { type: 'pox-postcondition', address: operator, condition: 'will-perform' } as const
     const call = { ...beginUnbond(contracts, { app, mirror: 1 }), postConditions: [condition] }
     expect(() => describeCall(call)).toThrow('no words')
-  })
-})
-
-describe('formatStx', () => {
-  it.each([
-    [0n, '0 STX'],
-    [1n, '0.000001 STX'],
-    [1_000_000n, '1 STX'],
-    [123_456_789_000_000n, '123456789 STX'],
-    [10_010_000n, '10.01 STX'],
-  ])('writes %i µSTX as %s', (amount, text) => {
-    expect(formatStx(amount)).toBe(text)
   })
 })
 

@@ -1,10 +1,11 @@
 import { Cl, type ClarityValue, type PostCondition } from '@stacks/transactions'
 import type { Schedule } from '@understudy/protocol/epoch'
 import { merkleProof, type PayoutLeaf, type ProofStep, payoutLeafHash } from '@understudy/protocol/merkle'
+import { type Asset, formatMoney } from '@understudy/protocol/money'
 import type { Rules } from '@understudy/protocol/rules'
 import type { SettlementMessage } from '@understudy/protocol/settlement'
 import { structuredHash } from '@understudy/protocol/sip018'
-import { type Asset, type ContractId, type Contracts, sbtcOf, sbtcToken } from './contracts.ts'
+import { type ContractId, type Contracts, sbtcOf, sbtcToken } from './contracts.ts'
 
 /** A contract call, ready for a wallet or for `signCall`. Money is in the smallest unit of the app's asset: µSTX or satoshis. */
 export interface ContractCall {
@@ -525,20 +526,6 @@ function stepTuple(step: ProofStep): ClarityValue {
   return Cl.tuple({ hash: hexBuffer(step.hash), left: Cl.bool(step.left) })
 }
 
-/** µSTX as STX, without trailing zeros. */
-export function formatStx(amount: bigint): string {
-  return formatMoney(amount, 'stx')
-}
-
-/** An amount of an asset in whole ones, without trailing zeros: µSTX as STX, satoshis as sBTC. */
-export function formatMoney(amount: bigint, asset: Asset): string {
-  const decimals = asset === 'stx' ? 6 : 8
-  const one = 10n ** BigInt(decimals)
-  const fraction = (amount % one).toString().padStart(decimals, '0').replace(/0+$/, '')
-  const whole = (amount / one).toString()
-  return `${fraction ? `${whole}.${fraction}` : whole} ${asset === 'stx' ? 'STX' : 'sBTC'}`
-}
-
 const comparisons = {
   eq: 'exactly',
   gt: 'more than',
@@ -552,6 +539,17 @@ function assetOf(call: ContractCall, condition: PostCondition): Asset | undefine
   if (condition.type === 'stx-postcondition') return 'stx'
   const token = `${sbtcOf(call.contract)}::${sbtcToken}`
   return condition.type === 'ft-postcondition' && condition.asset === token ? 'sbtc' : undefined
+}
+
+/** The most that a call takes from an address, in the smallest unit of each asset. The network fee, in STX, comes on top. */
+export function takenFrom(call: ContractCall, address: string): Readonly<Record<Asset, bigint>> {
+  const taken = { stx: 0n, sbtc: 0n }
+  for (const condition of call.postConditions) {
+    const asset = assetOf(call, condition)
+    if (asset && 'amount' in condition && condition.address === address)
+      taken[asset] += BigInt(condition.amount)
+  }
+  return taken
 }
 
 /** What may move when this call is sent, in plain words, one sentence each. */

@@ -1,3 +1,5 @@
+export type { Asset } from '@understudy/protocol/money'
+
 /** A contract principal: `<address>.<name>`. */
 export type ContractId = `${string}.${string}`
 
@@ -30,9 +32,6 @@ export function splitContract(contract: string): readonly [address: string, name
   if (at < 1 || at === contract.length - 1) throw new Error(`not a contract principal: ${contract}`)
   return [contract.slice(0, at), contract.slice(at + 1)]
 }
-
-/** What an app's money is: fixed when the app is registered. Amounts are in its smallest unit: µSTX, or satoshis of sBTC. */
-export type Asset = 'stx' | 'sbtc'
 
 /** The one sBTC contract of each network, and the name of its token. Local chains hold a stand-in under testnet's address. */
 const sbtc = {

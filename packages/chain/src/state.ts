@@ -1,8 +1,8 @@
 import { hexToBytes } from '@noble/hashes/utils.js'
 import { epochAt, epochEnd, epochStart, type Schedule } from '@understudy/protocol/epoch'
+import type { Asset } from '@understudy/protocol/money'
 import type { BondedMirror } from '@understudy/protocol/outcome'
 import type { Rules } from '@understudy/protocol/rules'
-import type { Asset } from './contracts.ts'
 import type { ChainEvent } from './log.ts'
 
 /** A mirror as the registry knows it. Money in its app's asset, heights in burn blocks. */

@@ -68,6 +68,7 @@ function factsAt(
     return mismatch('rules', 'an odd number of keys, ascending', rules.keys.join(' '))
   return {
     ...{ chainId, pool: contractsOf(deployer).pool, app: id, epoch, schedule: app.schedule, rules, anchor },
+    asset: app.asset,
     free: below.pool.free,
     mirrors: bondedMirrors(below, epoch),
     barred: barredKeys(log, settled, end),

@@ -1,18 +1,11 @@
 import type { Report } from './attestation.ts'
+import { formatMoney, units } from './money.ts'
 import type { MirrorOutcome } from './outcome.ts'
 import { pubkeyOf, threshold } from './rules.ts'
 import type { Match } from './verify.ts'
 
 const percent = (ppm: number) => `${(Math.floor(ppm / 1_000) / 10).toFixed(1)} %`
 const plural = (n: number, one: string) => `${n} ${one}${n === 1 ? '' : 's'}`
-
-/** µSTX as STX, exactly. */
-function stx(amount: bigint): string {
-  const fraction = String(amount % 1_000_000n)
-    .padStart(6, '0')
-    .replace(/0+$/, '')
-  return `${amount / 1_000_000n}${fraction ? `.${fraction}` : ''} STX`
-}
 
 const ordinal = (n: number) =>
   n === 1 ? 'best' : n === 2 ? 'second best' : n === 3 ? 'third best' : `${n}th best`
@@ -25,11 +18,11 @@ export function explainMirror({ facts, bundles, outcome }: Match, id: number): s
   const result = outcome.mirrors.find((one) => one.mirror === id)
   const mirror = facts.mirrors.find((one) => one.mirror === id)
   if (!result || !mirror) return undefined
-  const { rules } = facts
+  const { rules, asset } = facts
   const m = threshold(rules.keys)
   const lines = [
-    `In epoch ${facts.epoch} mirror ${id} earned ${stx(result.amount)}, for its owner ${mirror.owner}.`,
-    `Its bond of ${stx(mirror.bond)} has counted since burn block ${mirror.since}; its node key is ${mirror.nodeKey}.`,
+    `In epoch ${facts.epoch} mirror ${id} earned ${formatMoney(result.amount, asset)}, for its owner ${mirror.owner}.`,
+    `Its bond of ${formatMoney(mirror.bond, asset)} has counted since burn block ${mirror.since}; its node key is ${mirror.nodeKey}.`,
     `${bundles.length} of ${plural(rules.keys.length, 'attester')} took part, and what ${m} of them agree on decides:`,
   ]
   for (const bundle of bundles) {
@@ -101,11 +94,12 @@ function refuse({ reason }: MirrorOutcome, n: number, m: number): string[] {
 }
 
 function divide(
-  { rules, free }: Match['facts'],
+  { rules, free, asset }: Match['facts'],
   { leaves }: Match['outcome'],
   { asn, claim, availability, counted }: MirrorOutcome,
   bond: bigint,
 ): string[] {
+  const money = (amount: bigint) => formatMoney(amount, asset)
   const budget = rules.budget < free ? rules.budget : free
   const fees = leaves.reduce((sum, leaf) => (leaf.mirror === 0 ? sum + leaf.amount : sum), 0n)
   const place = claim === 'no claim' ? 'it claims no place' : `its claimed place is ${claim}`
@@ -113,11 +107,11 @@ function divide(
     asn > 0
       ? `${place[0]!.toUpperCase()}${place.slice(1)}, and its network is AS${asn}.`
       : `${place[0]!.toUpperCase()}${place.slice(1)}, and its network is not known to enough attesters.`,
-    `The epoch had ${stx(budget)} to give: the budget, or the pool's free money where that was less. Attesters took ${stx(fees)}.`,
-    `The rest is meant for ${plural(rules.places, 'place')}: at most ${stx((budget - fees) / BigInt(rules.places))} for each, shared by the mirrors in it.`,
+    `The epoch had ${money(budget)} to give: the budget, or the pool's free money where that was less. Attesters took ${money(fees)}.`,
+    `The rest is meant for ${plural(rules.places, 'place')}: at most ${money((budget - fees) / BigInt(rules.places))} for each, shared by the mirrors in it.`,
     counted < bond
-      ? `Of its bond ${stx(counted)} counted: a domain counts ${stx(rules.domainBond)}, the oldest first.`
+      ? `Of its bond ${money(counted)} counted: a domain counts ${money(rules.domainBond)}, the oldest first.`
       : 'All of its bond counted.',
-    `Its part of its domain by bond, times its availability of ${percent(availability)}, rounded down to a µSTX, is what it earned.`,
+    `Its part of its domain by bond, times its availability of ${percent(availability)}, rounded down to whole ${units[asset].smallest}, is what it earned.`,
   ]
 }

@@ -13,7 +13,10 @@ export function createSeeds(secretKey: Uint8Array, app: string): (epoch: number)
   let era = -1
   /** Every `stride`th seed of the era. */
   let marks: Uint8Array[] = []
+  /** The last one that was asked for: an epoch's is, for every mirror. */
+  let last: { readonly epoch: number; readonly seed: string } | undefined
   return (epoch) => {
+    if (last?.epoch === epoch) return last.seed
     const wanted = Math.floor(epoch / seedChainLength)
     const place = epoch % seedChainLength
     if (wanted !== era) {
@@ -27,7 +30,8 @@ export function createSeeds(secretKey: Uint8Array, app: string): (epoch: number)
     }
     let seed = marks[Math.floor(place / stride)]!
     for (let at = place; at % stride !== stride - 1; at++) seed = sha256(seed)
-    return bytesToHex(seed)
+    last = { epoch, seed: bytesToHex(seed) }
+    return last.seed
   }
 }
 

@@ -5,6 +5,7 @@ import { epochEnd, type Schedule, settleBefore } from './epoch.ts'
 import { type NostrEvent, tag, type Verify } from './event.ts'
 import { kinds } from './kinds.ts'
 import type { PayoutLeaf } from './merkle.ts'
+import { type Asset, units } from './money.ts'
 import { type BondedMirror, type Bundle, type Outcome, outcomeOf } from './outcome.ts'
 import { attesterKey, pubkeyOf, type Rules, threshold } from './rules.ts'
 import { type Anchor, type Inputs, parseSignedOutcome, type SignedOutcome } from './settlement.ts'
@@ -62,7 +63,6 @@ export interface SettledEpoch {
   readonly rulesVersion: number
   readonly inputs: string
   readonly root: string
-  /** µSTX. */
   readonly allocated: bigint
   readonly count: number
   /** By position in the rules' keys: whose signature the contract checked. */
@@ -77,12 +77,14 @@ export interface ChainFacts {
   /** Contract principal of the reward pool. */
   readonly pool: string
   readonly app: string
+  /** In whose smallest unit every amount is. */
+  readonly asset: Asset
   readonly epoch: number
   readonly schedule: Schedule
   /** The row that governs the epoch. */
   readonly rules: Rules
   readonly anchor: Anchor
-  /** The pool's free money at the anchor, µSTX. */
+  /** The pool's free money at the anchor. */
   readonly free: bigint
   /** Mirrors whose bond counts in the epoch, as of the anchor. */
   readonly mirrors: readonly BondedMirror[]
@@ -277,11 +279,11 @@ function checkBundles(
   return missing.length > 0 ? notEnough(...missing) : { bundles }
 }
 
-const payment = ({ index, mirror, recipient, amount }: PayoutLeaf) =>
-  `leaf ${index}: ${amount} µSTX to ${recipient} for ${mirror === 0 ? 'attesting' : `mirror ${mirror}`}`
-
 function compare(facts: ChainFacts, { leaves, root, allocated, count }: Outcome): Mismatch | undefined {
   const { settlement, rules, schedule, epoch, claims } = facts
+  const { smallest } = units[facts.asset]
+  const payment = ({ index, mirror, recipient, amount }: PayoutLeaf) =>
+    `leaf ${index}: ${amount} ${smallest} to ${recipient} for ${mirror === 0 ? 'attesting' : `mirror ${mirror}`}`
   const same = root === settlement.root && allocated === settlement.allocated && count === settlement.count
   for (const claim of [...claims].sort((a, b) => a.index - b.index)) {
     const leaf = leaves[claim.index]
@@ -293,8 +295,8 @@ function compare(facts: ChainFacts, { leaves, root, allocated, count }: Outcome)
   if (!same)
     return mismatch(
       'root',
-      `root ${settlement.root}, ${settlement.allocated} µSTX in ${settlement.count} leaves`,
-      `root ${root}, ${allocated} µSTX in ${count} leaves`,
+      `root ${settlement.root}, ${settlement.allocated} ${smallest} in ${settlement.count} leaves`,
+      `root ${root}, ${allocated} ${smallest} in ${count} leaves`,
     )
   const [from, until] = [epochEnd(schedule, epoch), settleBefore(schedule, rules, epoch, settlement.round)]
   if (settlement.burn < from || settlement.burn >= until)

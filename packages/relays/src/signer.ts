@@ -14,15 +14,18 @@ export function signerOf(secretKey: Uint8Array): EventSigner {
   }
 }
 
-/** The same by libsecp256k1 as WebAssembly, some ten times as fast: for those who sign by the thousand. */
-export async function loadSigner(secretKey: Uint8Array): Promise<EventSigner> {
+/** The same by libsecp256k1 as WebAssembly, some ten times as fast: for those who sign by the thousand. `pubkey`: where it is known already. */
+export async function loadSigners(): Promise<(secretKey: Uint8Array, pubkey?: string) => EventSigner> {
   const wasm = await initNostrWasm()
-  return {
-    pubkey: getPublicKey(secretKey),
+  return (secretKey, pubkey = getPublicKey(secretKey)) => ({
+    pubkey,
     signEvent({ kind, created_at, tags, content }) {
       const event = { id: '', pubkey: '', created_at, kind, tags, content, sig: '' }
       wasm.finalizeEvent(event, secretKey)
       return event
     },
-  }
+  })
 }
+
+export const loadSigner = async (secretKey: Uint8Array): Promise<EventSigner> =>
+  (await loadSigners())(secretKey)

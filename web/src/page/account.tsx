@@ -1,14 +1,14 @@
 import type { AccountView, AppView, NetworkView } from '@understudy/protocol/api'
 import { useState } from 'preact/hooks'
 import { shortened } from '../link.ts'
+import { unitOf } from '../money.ts'
 import { Act, ActWith } from '../part/act.tsx'
 import { Copy } from '../part/copy.tsx'
 import { Field } from '../part/field.tsx'
 import { Loading } from '../part/loading.tsx'
-import { OtherAsset } from '../part/other-asset.tsx'
+import { AssetContext, Money } from '../part/money.tsx'
 import { Pill } from '../part/pill.tsx'
 import { type Proposal, Review } from '../part/review.tsx'
-import { Stx } from '../part/stx.tsx'
 import { Title } from '../part/title.tsx'
 import { Stale, Trouble } from '../part/trouble.tsx'
 import { usePolled } from '../polled.ts'
@@ -36,13 +36,13 @@ export function AccountPage({ app: id, address }: { app: string; address: string
         <Trouble what="The registry could not be read" reason={network.reason} />
       )}
       {app.state === 'ready' && network.state === 'ready' ? (
-        app.value.asset !== 'stx' ? (
-          <OtherAsset app={app.value} />
-        ) : address ? (
-          <Account app={app.value} network={network.value} address={address} />
-        ) : (
-          <Choose app={app.value} network={network.value} />
-        )
+        <AssetContext.Provider value={app.value.asset}>
+          {address ? (
+            <Account app={app.value} network={network.value} address={address} />
+          ) : (
+            <Choose app={app.value} network={network.value} />
+          )}
+        </AssetContext.Provider>
       ) : (
         app.state !== 'failed' && <Loading what="the app" />
       )}
@@ -52,6 +52,7 @@ export function AccountPage({ app: id, address }: { app: string; address: string
 
 /** Whose? The wallet says, or an address is typed: nothing here is secret. */
 function Choose({ app, network }: { app: AppView; network: NetworkView }) {
+  const { rememberWallet } = useTheatre()
   const [text, setText] = useState('')
   const [insist, setInsist] = useState(false)
   const [said, setSaid] = useState('')
@@ -65,8 +66,10 @@ function Choose({ app, network }: { app: AppView; network: NetworkView }) {
     const wallet = await import('../wallet.ts').catch(() => undefined)
     if (!wallet) return setSaid('A part of this page could not be loaded. Are you offline?')
     const answer = await wallet.askAddress(network.chainId, true)
-    if (answer.ok) show(answer.value)
-    else
+    if (answer.ok) {
+      rememberWallet(answer.value)
+      show(answer.value)
+    } else
       setSaid(answer.cancelled ? 'No wallet was chosen.' : `The wallet could not be used. ${answer.reason}`)
   }
   function onSubmit(event: Event): void {
@@ -155,11 +158,11 @@ function Deposit({ app, account, propose }: Props) {
       {held && (
         <>
           <p>
-            What it deposited and was not spent is worth <Stx micro={deposit.worth} /> now.
+            What it deposited and was not spent is worth <Money amount={deposit.worth} /> now.
           </p>
           {exit && (
             <p>
-              It asked to leave with <Stx micro={exit.worth} /> of that:{' '}
+              It asked to leave with <Money amount={exit.worth} /> of that:{' '}
               {exit.ready > running
                 ? `possible from epoch ${exit.ready} on; epoch ${running} runs.`
                 : quiet
@@ -186,7 +189,7 @@ function Deposit({ app, account, propose }: Props) {
       {waiting && (
         <>
           <p>
-            <Stx micro={waiting.amount} /> wait: they came while an epoch was being settled, and count only
+            <Money amount={waiting.amount} /> wait: they came while an epoch was being settled, and count only
             once somebody activates them.{' '}
             {waiting.version !== app.rules.version &&
               'The rules have changed since: fund again under the new ones, or take it back.'}
@@ -225,7 +228,8 @@ function Unclaimed({ app, account, propose }: Props) {
       <ul class="payouts">
         {account.unclaimed.map(({ epoch, index, mirror, amount }) => (
           <li key={`${epoch} ${index}`}>
-            <Stx micro={amount} /> for epoch {epoch}, {mirror === 0 ? 'as an attester' : `mirror ${mirror}`}{' '}
+            <Money amount={amount} /> for epoch {epoch},{' '}
+            {mirror === 0 ? 'as an attester' : `mirror ${mirror}`}{' '}
             <button type="button" class="small" onClick={() => prepare(epoch, index)}>
               Have it paid
             </button>
@@ -272,7 +276,7 @@ function OwnMirror({ app, mirror, burnHeight, propose }: Props & { mirror: Accou
         <div>
           <dt>Bond</dt>
           <dd>
-            {withdrawn ? 'withdrawn' : <Stx micro={mirror.bond} />}
+            {withdrawn ? 'withdrawn' : <Money amount={mirror.bond} />}
             {ready !== null && !withdrawn && (
               <span class="sub">
                 {ready > burnHeight
@@ -285,7 +289,7 @@ function OwnMirror({ app, mirror, burnHeight, propose }: Props & { mirror: Accou
         <div>
           <dt>Paid so far</dt>
           <dd>
-            <Stx micro={mirror.paid} />
+            <Money amount={mirror.paid} />
           </dd>
         </div>
         <div>
@@ -311,8 +315,8 @@ function OwnMirror({ app, mirror, burnHeight, propose }: Props & { mirror: Accou
               name={named('bond')}
               label="Add to the bond"
               field="Amount"
-              unit="STX"
-              read={(text) => readAmount(text)}
+              unit={unitOf(app.asset)}
+              read={(text) => readAmount(text, app.asset)}
               onAct={(amount) => propose(proposals.addBond(app, mirror, amount))}
             />
             <ActWith

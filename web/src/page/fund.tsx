@@ -1,12 +1,12 @@
 import type { AppView, NetworkView } from '@understudy/protocol/api'
 import { useState } from 'preact/hooks'
 import { useDraft } from '../draft.ts'
-import { formatStx } from '../money.ts'
+import { formatMoney, unitOf } from '../money.ts'
 import { Field } from '../part/field.tsx'
 import { Loading } from '../part/loading.tsx'
-import { OtherAsset } from '../part/other-asset.tsx'
+import { AssetContext, Money } from '../part/money.tsx'
+import { Purse } from '../part/purse.tsx'
 import { type Proposal, Review } from '../part/review.tsx'
-import { Stx } from '../part/stx.tsx'
 import { Title } from '../part/title.tsx'
 import { Trouble } from '../part/trouble.tsx'
 import { Unaudited } from '../part/unaudited.tsx'
@@ -32,11 +32,9 @@ export function FundPage({ app: id }: { app: string }) {
         <Trouble what="The registry could not be read" reason={network.reason} />
       )}
       {app.state === 'ready' && network.state === 'ready' ? (
-        app.value.asset === 'stx' ? (
+        <AssetContext.Provider value={app.value.asset}>
           <FundForm app={app.value} network={network.value} />
-        ) : (
-          <OtherAsset app={app.value} />
-        )
+        </AssetContext.Provider>
       ) : (
         app.state !== 'failed' && <Loading what="the app" />
       )}
@@ -48,7 +46,7 @@ function FundForm({ app, network }: { app: AppView; network: NetworkView }) {
   const [draft, change, clear] = useDraft(`fund.${app.app}`, { amount: '' })
   const [insist, setInsist] = useState(false)
   const [proposal, setProposal] = useState<Proposal>()
-  const amount = readAmount(draft.amount)
+  const amount = readAmount(draft.amount, app.asset)
 
   function onSubmit(event: Event): void {
     event.preventDefault()
@@ -65,7 +63,7 @@ function FundForm({ app, network }: { app: AppView; network: NetworkView }) {
     <form onSubmit={onSubmit} noValidate>
       <Unaudited />
       <p>
-        The pool holds <Stx micro={app.pool.free} /> that nobody has earned yet; it lasts:{' '}
+        The pool holds <Money amount={app.pool.free} /> that nobody has earned yet; it lasts:{' '}
         {lasts(app, network.chainId)}.
       </p>
       <h2>What you agree to: rules, version {app.rules.version}</h2>
@@ -85,7 +83,7 @@ function FundForm({ app, network }: { app: AppView; network: NetworkView }) {
       <Field
         name="amount"
         label="Amount"
-        unit="STX"
+        unit={unitOf(app.asset)}
         numeric
         value={draft.amount}
         onInput={(value) => change({ amount: value })}
@@ -94,9 +92,10 @@ function FundForm({ app, network }: { app: AppView; network: NetworkView }) {
         hint={
           amount.ok && BigInt(app.rules.budget) > 0n
             ? `Pays ${formatTenths((amount.value * 10n) / BigInt(app.rules.budget))} epochs at the full budget.`
-            : `One epoch pays up to ${formatStx(BigInt(app.rules.budget))} STX.`
+            : `One epoch pays up to ${formatMoney(app.rules.budget, app.asset)}.`
         }
       />
+      <Purse network={network} asset={app.asset} needs={amount.ok ? amount.value : undefined} />
       <p class="actions">
         <button type="submit" class="primary">
           Review the deposit
@@ -110,10 +109,11 @@ const formatTenths = (tenths: bigint): string =>
   tenths % 10n === 0n ? String(tenths / 10n) : `${tenths / 10n}.${tenths % 10n}`
 
 function deposit(app: AppView, amount: bigint): Proposal {
+  const inWords = formatMoney(amount, app.asset)
   return {
-    title: `Fund ${app.name} with ${formatStx(amount)} STX`,
+    title: `Fund ${app.name} with ${inWords}`,
     will: [
-      `Exactly ${formatStx(amount)} STX leaves your wallet and goes to the pool of ${app.name}; anything else makes the transaction fail.`,
+      `Exactly ${inWords} leaves your wallet and goes to the pool of ${app.name}; anything else makes the transaction fail.`,
       `You accept the rules of version ${app.rules.version}. Should they have changed by the time it is mined, it fails and your money stays.`,
     ],
     app: app.app,
@@ -121,6 +121,7 @@ function deposit(app: AppView, amount: bigint): Proposal {
     build: (calls, contracts, sender) =>
       calls.fund(contracts, sender, {
         app: app.app,
+        asset: app.asset,
         amount,
         rulesVersion: app.rules.version,
         minShares: amount,

@@ -1,7 +1,7 @@
 import type { AppView } from '@understudy/protocol/api'
 import { Loading } from '../part/loading.tsx'
+import { AssetContext, Money } from '../part/money.tsx'
 import { Pill } from '../part/pill.tsx'
-import { AssetContext, Stx } from '../part/stx.tsx'
 import { Title } from '../part/title.tsx'
 import { Stale, Trouble } from '../part/trouble.tsx'
 import { usePolled } from '../polled.ts'
@@ -125,7 +125,7 @@ function AppCard({ app }: { app: AppView }) {
           <dt>Free in the pool</dt>
           <dd>
             <AssetContext.Provider value={app.asset}>
-              <Stx micro={app.pool.free} />
+              <Money amount={app.pool.free} />
             </AssetContext.Provider>
           </dd>
         </div>

@@ -3,13 +3,13 @@ import { appId } from '@understudy/protocol/app'
 import { threshold } from '@understudy/protocol/rules'
 import { useState } from 'preact/hooks'
 import { useDraft } from '../draft.ts'
-import { formatStx } from '../money.ts'
+import { formatMoney, unitOf } from '../money.ts'
 import { Field } from '../part/field.tsx'
 import { Loading } from '../part/loading.tsx'
 import { type Proposal, Review } from '../part/review.tsx'
 import { Title } from '../part/title.tsx'
 import { Trouble } from '../part/trouble.tsx'
-import { type AppDraft, type AppForm, defaultForm, readAppForm } from '../terms.ts'
+import { type AppDraft, type AppForm, assetOf, defaultForm, inAsset, readAppForm } from '../terms.ts'
 import { useTheatre } from '../theatre.ts'
 import { plural, spanOfBlocks } from '../time.ts'
 import { blockNumber } from '../words.ts'
@@ -44,6 +44,8 @@ function AppForms({ network }: { network: NetworkView }) {
   const [proposal, setProposal] = useState<Proposal>()
   const read = readAppForm(form, network.burnHeight)
   const problems = read.ok ? {} : read.problems
+  const asset = assetOf(form)
+  const unit = unitOf(asset)
 
   function onSubmit(event: Event): void {
     event.preventDefault()
@@ -61,7 +63,7 @@ function AppForms({ network }: { network: NetworkView }) {
       <Review proposal={proposal} network={network} onBack={() => setProposal(undefined)} onSent={clear} />
     )
 
-  type Text = Exclude<keyof AppForm, 'continent' | 'country' | 'network'>
+  type Text = Exclude<keyof AppForm, 'asset' | 'continent' | 'country' | 'network'>
   const field = (name: Text, label: string, more: Partial<Parameters<typeof Field>[0]> = {}) => (
     <Field
       name={name}
@@ -103,21 +105,40 @@ function AppForms({ network }: { network: NetworkView }) {
 
       <fieldset>
         <legend>What is paid</legend>
+        <fieldset class="choices">
+          <legend>In which money</legend>
+          {(['stx', 'sbtc'] as const).map((choice) => (
+            <label key={choice} class="choice">
+              <input
+                type="radio"
+                name="asset"
+                id={choice}
+                checked={asset === choice}
+                aria-describedby="asset-hint"
+                onChange={() => change(inAsset(form, choice))}
+              />
+              {unitOf(choice)}
+            </label>
+          ))}
+          <p class="hint" id="asset-hint">
+            Fixed for ever: deposits, bonds and payments are all in it. Network fees are in STX either way.
+          </p>
+        </fieldset>
         <div class="pair">
-          {number('budget', 'Budget of an epoch', 'STX', 'The most that one epoch pays out, fees included.')}
+          {number('budget', 'Budget of an epoch', unit, 'The most that one epoch pays out, fees included.')}
           {number(
             'cap',
             'Cap of an epoch',
-            'STX',
+            unit,
             'Fixed for ever: no later rules can set a budget above it.',
           )}
           {number('places', 'Places wanted', undefined, 'T: the budget is split over this many places.')}
           {number('floor', 'Availability floor', '%', 'A mirror below it earns nothing in that epoch.')}
-          {number('minBond', 'Smallest bond', 'STX', 'What an operator must put at stake.')}
+          {number('minBond', 'Smallest bond', unit, 'What an operator must put at stake.')}
           {number(
             'domainBond',
             'Bond that counts',
-            'STX',
+            unit,
             'In one network together; more earns nothing more.',
           )}
         </div>
@@ -150,7 +171,7 @@ function AppForms({ network }: { network: NetworkView }) {
           {number(
             'fee',
             'Fee of all attesters',
-            'STX',
+            unit,
             'Out of the budget; never more than a tenth of it is paid.',
           )}
           {number(
@@ -206,18 +227,18 @@ function inWords(blocks: string, network: NetworkView): string {
     : 'Mainnet has 144 a day.'
 }
 
-function registration({ coordinate, schedule, terms }: AppDraft, network: NetworkView): Proposal {
+function registration({ coordinate, asset, schedule, terms }: AppDraft, network: NetworkView): Proposal {
   const d = coordinate.slice(71)
   return {
     title: `Register the app ${d}`,
     will: [
       `The repository ${coordinate} is registered, and this wallet becomes its maintainer.`,
       `Epoch 0 begins at burn ${blockNumber(schedule.start)} (now ${network.burnHeight}), and every epoch takes ${plural(schedule.length, 'block')}.`,
-      `Each epoch pays at most ${formatStx(terms.budget)} STX over ${plural(terms.places, 'place')}, if the pool holds that much; ${threshold(terms.keys)} of ${plural(terms.keys.length, 'attester')} must sign what is paid.`,
-      `Start, length, notice and the cap of ${formatStx(schedule.cap)} STX can never be changed; the rules can, after ${plural(schedule.notice, 'epoch')}.`,
+      `Each epoch pays at most ${formatMoney(terms.budget, asset)} over ${plural(terms.places, 'place')}, if the pool holds that much; ${threshold(terms.keys)} of ${plural(terms.keys.length, 'attester')} must sign what is paid.`,
+      `Its money, ${unitOf(asset)}, its start, length, notice and the cap of ${formatMoney(schedule.cap, asset)} can never be changed; the rules can, after ${plural(schedule.notice, 'epoch')}.`,
     ],
     app: appId(coordinate),
     expect: { kind: 'app' },
-    build: (calls, contracts) => calls.registerApp(contracts, { coordinate, schedule, terms }),
+    build: (calls, contracts) => calls.registerApp(contracts, { coordinate, asset, schedule, terms }),
   }
 }

@@ -2,10 +2,10 @@ import type { AppView, MirrorView, NetworkView } from '@understudy/protocol/api'
 import { useState } from 'preact/hooks'
 import { useDraft } from '../draft.ts'
 import { expectation, networksOf } from '../expectation.ts'
-import { formatStx } from '../money.ts'
+import { formatMoney, typedAmount, unitOf } from '../money.ts'
 import { Field } from '../part/field.tsx'
 import { Loading } from '../part/loading.tsx'
-import { OtherAsset } from '../part/other-asset.tsx'
+import { Purse } from '../part/purse.tsx'
 import { type Proposal, Review } from '../part/review.tsx'
 import { Title } from '../part/title.tsx'
 import { Trouble } from '../part/trouble.tsx'
@@ -33,11 +33,13 @@ export function RegisterMirrorPage({ app: id }: { app: string }) {
       )}
       {apps.state === 'ready' && !app && <p class="note">The registry knows no app with this id.</p>}
       {apps.state === 'ready' && app && mirrors.state === 'ready' && network.state === 'ready' ? (
-        app.asset === 'stx' ? (
-          <MirrorForm app={app} apps={apps.value} mirrors={mirrors.value} network={network.value} />
-        ) : (
-          <OtherAsset app={app} />
-        )
+        <MirrorForm
+          key={app.app}
+          app={app}
+          apps={apps.value}
+          mirrors={mirrors.value}
+          network={network.value}
+        />
       ) : (
         !trouble && apps.state === 'loading' && <Loading what="the app" />
       )}
@@ -58,7 +60,7 @@ function MirrorForm(props: { app: AppView; apps: AppView[]; mirrors: MirrorView[
   const initial: Draft = {
     nodeKey: '',
     endpoint: '',
-    bond: formatStx(least).replaceAll(',', ''),
+    bond: typedAmount(least, app.asset),
     network: '',
   }
   const [draft, change, clear] = useDraft(`mirror.${app.app}`, initial)
@@ -67,7 +69,7 @@ function MirrorForm(props: { app: AppView; apps: AppView[]; mirrors: MirrorView[
   const read = {
     nodeKey: readNodeKey(draft.nodeKey),
     endpoint: readEndpoint(draft.endpoint),
-    bond: readAmount(draft.bond, least),
+    bond: readAmount(draft.bond, app.asset, least),
   }
   const problem = (name: keyof typeof read) => {
     const field = read[name]
@@ -138,14 +140,15 @@ function MirrorForm(props: { app: AppView; apps: AppView[]; mirrors: MirrorView[
       <Field
         name="bond"
         label="Bond"
-        unit="STX"
+        unit={unitOf(app.asset)}
         numeric
         value={draft.bond}
         onInput={(bond) => change({ bond })}
         problem={problem('bond')}
         insist={insist}
-        hint={`At least ${formatStx(least)} STX. It stays yours, locked while the mirror is registered.`}
+        hint={`At least ${formatMoney(least, app.asset)}. It stays yours, locked while the mirror is registered.`}
       />
+      <Purse network={network} asset={app.asset} needs={read.bond.ok ? read.bond.value : undefined} />
       <fieldset>
         <legend>What to expect</legend>
         <div class="field">
@@ -184,16 +187,17 @@ function MirrorForm(props: { app: AppView; apps: AppView[]; mirrors: MirrorView[
 }
 
 function registration(app: AppView, mirror: { nodeKey: string; endpoint: string; bond: bigint }): Proposal {
-  const bond = formatStx(mirror.bond)
+  const bond = formatMoney(mirror.bond, app.asset)
   return {
     title: `Register a mirror of ${app.name}`,
     will: [
-      `Exactly ${bond} STX leaves your wallet as the bond of this mirror; anything else makes the transaction fail.`,
+      `Exactly ${bond} leaves your wallet as the bond of this mirror; anything else makes the transaction fail.`,
       `This wallet becomes the mirror's owner: it is paid, and it alone can take the bond back, one epoch and its settlement after it asks to.`,
       `${mirror.endpoint} is announced as a mirror of ${app.name}. Its node must name this wallet in its own announcement before it can earn.`,
     ],
     app: app.app,
     expect: { kind: 'mirror', nodeKey: mirror.nodeKey },
-    build: (calls, contracts, sender) => calls.registerMirror(contracts, sender, { app: app.app, ...mirror }),
+    build: (calls, contracts, sender) =>
+      calls.registerMirror(contracts, sender, { app: app.app, asset: app.asset, ...mirror }),
   }
 }

@@ -2,8 +2,8 @@ import type { AppView } from '@understudy/protocol/api'
 import { shortened, transactionLink } from '../link.ts'
 import { Copy } from '../part/copy.tsx'
 import { Loading } from '../part/loading.tsx'
+import { AssetContext, Money } from '../part/money.tsx'
 import { Pill } from '../part/pill.tsx'
-import { Stx } from '../part/stx.tsx'
 import { Title } from '../part/title.tsx'
 import { usePolled } from '../polled.ts'
 import { hrefOf } from '../route.ts'
@@ -114,6 +114,14 @@ function Result({ row }: { row: Sent }) {
   const apps = usePolled('apps', registry.apps)
   const app = apps.state === 'ready' ? apps.value.find((candidate) => candidate.app === row.app) : undefined
   if (!app) return <Waiting />
+  return (
+    <AssetContext.Provider value={app.asset}>
+      <Outcome app={app} row={row} />
+    </AssetContext.Provider>
+  )
+}
+
+function Outcome({ app, row }: { app: AppView; row: Sent }) {
   switch (row.expect.kind) {
     case 'app':
       return (
@@ -154,7 +162,7 @@ function NewMirror({ app, nodeKey, owner }: { app: AppView; nodeKey: string; own
   return (
     <p class="result">
       Mirror number {mirror.mirror} of <AppLink app={app} /> is registered, bonded with{' '}
-      <Stx micro={mirror.bond} />.{' '}
+      <Money amount={mirror.bond} />.{' '}
       {mirror.bound
         ? 'Its node confirms this wallet.'
         : 'It can earn once its node announces itself and names this wallet.'}
@@ -170,11 +178,11 @@ function NewDeposit({ app, funder }: { app: AppView; funder: string }) {
   const own = <a href={hrefOf({ page: 'account', app: app.app, address: funder })}>your page</a>
   return (
     <p class="result">
-      The pool of <AppLink app={app} /> now has <Stx micro={app.pool.free} /> free.{' '}
+      The pool of <AppLink app={app} /> now has <Money amount={app.pool.free} /> free.{' '}
       {waiting && (
         <>
-          <Stx micro={waiting.amount} /> of yours wait until no epoch is being settled: {own} activates them,
-          or takes them back.
+          <Money amount={waiting.amount} /> of yours wait until no epoch is being settled: {own} activates
+          them, or takes them back.
         </>
       )}
     </p>
@@ -188,7 +196,7 @@ function NewPayment({ app, epoch, index }: { app: AppView; epoch: number; index:
   if (!payout || payout.claimTxid === null) return <Waiting />
   return (
     <p class="result">
-      <Stx micro={payout.amount} /> for epoch {epoch} of <AppLink app={app} /> went to{' '}
+      <Money amount={payout.amount} /> for epoch {epoch} of <AppLink app={app} /> went to{' '}
       <code title={payout.recipient}>{shortened(payout.recipient)}</code>.
     </p>
   )

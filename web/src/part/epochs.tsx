@@ -6,9 +6,9 @@ import { useTheatre } from '../theatre.ts'
 import { plural } from '../time.ts'
 import { blockNumber, epochStates, heightInWords, recomputations } from '../words.ts'
 import { Loading } from './loading.tsx'
+import { Money } from './money.tsx'
 import { Pill } from './pill.tsx'
 import { Recompute } from './recompute.tsx'
-import { Stx } from './stx.tsx'
 import { Trouble } from './trouble.tsx'
 
 type Names = ReadonlyMap<number, string>
@@ -75,10 +75,10 @@ function Epoch({ app, epoch, names }: { app: AppView; epoch: EpochView; names: N
           </span>
         </td>
         <td data-label="Allocated" class="number">
-          <Stx micro={epoch.allocated} />
+          <Money amount={epoch.allocated} />
         </td>
         <td data-label="Paid" class="number">
-          <Stx micro={epoch.paid} />
+          <Money amount={epoch.paid} />
         </td>
         <td data-label="Settlement">
           {epoch.settleTxid === null ? (
@@ -123,7 +123,7 @@ function Payouts({ app, epoch, names }: { app: string; epoch: number; names: Nam
       <ul class="payouts">
         {payouts.map((payout) => (
           <li key={payout.index}>
-            <Stx micro={payout.amount} /> to{' '}
+            <Money amount={payout.amount} /> to{' '}
             {payout.mirror === 0 ? 'an attester' : (names.get(payout.mirror) ?? `mirror ${payout.mirror}`)}{' '}
             <code title={payout.recipient}>{shortened(payout.recipient, 4)}</code>
             {payout.claimTxid === null ? (

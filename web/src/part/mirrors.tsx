@@ -3,8 +3,8 @@ import { shortened, webLink } from '../link.ts'
 import { hrefOf } from '../route.ts'
 import { relative } from '../time.ts'
 import { claimInWords, mirrorStates, percent, placeOf, reasonInWords, whyUnpaid } from '../words.ts'
+import { Money } from './money.tsx'
 import { Pill } from './pill.tsx'
-import { Stx } from './stx.tsx'
 
 /** Who is up, where, and why they are paid or not. */
 export function Mirrors({ app, mirrors }: { app: AppView; mirrors: readonly MirrorView[] }) {
@@ -97,10 +97,10 @@ function Mirror({ mirror, floor }: { mirror: MirrorView; floor: number }) {
         {mirror.availability === null ? '–' : percent(mirror.availability)}
       </td>
       <td data-label="Bond" class="number">
-        <Stx micro={mirror.bond} />
+        <Money amount={mirror.bond} />
       </td>
       <td data-label="Paid" class="number">
-        <Stx micro={mirror.paid} />
+        <Money amount={mirror.paid} />
       </td>
     </tr>
   )

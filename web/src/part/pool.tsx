@@ -3,7 +3,7 @@ import { hrefOf } from '../route.ts'
 import { useTheatre } from '../theatre.ts'
 import { plural } from '../time.ts'
 import { lasts, rulesInWords } from '../words.ts'
-import { Stx } from './stx.tsx'
+import { Money } from './money.tsx'
 
 /** What the pool holds, how long it lasts, and by which rules it pays. */
 export function Pool({ app }: { app: AppView }) {
@@ -23,19 +23,19 @@ export function Pool({ app }: { app: AppView }) {
         <div>
           <dt>Free</dt>
           <dd>
-            <Stx micro={pool.free} />
+            <Money amount={pool.free} />
           </dd>
         </div>
         <div>
           <dt>Deposited by {plural(pool.funders, 'funder')}</dt>
           <dd>
-            <Stx micro={pool.deposited} />
+            <Money amount={pool.deposited} />
           </dd>
         </div>
         <div>
           <dt>Paid out</dt>
           <dd>
-            <Stx micro={pool.paid} />
+            <Money amount={pool.paid} />
           </dd>
         </div>
         <div>

@@ -2,9 +2,12 @@ import type { ContractCall } from '@understudy/chain/calls'
 import type { Contracts } from '@understudy/chain/contracts'
 import type { NetworkView } from '@understudy/protocol/api'
 import { useEffect, useRef, useState } from 'preact/hooks'
+import type { Holding } from '../holding.ts'
+import { type Asset, formatMoney } from '../money.ts'
 import { hrefOf } from '../route.ts'
 import type { Sent } from '../sent.ts'
 import { useTheatre } from '../theatre.ts'
+import { useHolding } from './purse.tsx'
 import { Unaudited } from './unaudited.tsx'
 
 type Calls = typeof import('@understudy/chain/calls')
@@ -25,6 +28,8 @@ type Step =
       readonly at: 'review'
       readonly sender: string
       readonly call: ContractCall
+      /** What leaves the wallet, the fee aside. */
+      readonly takes: Holding
       readonly promises: readonly string[]
       readonly busy: boolean
       readonly said: string
@@ -40,9 +45,14 @@ export function Review(props: {
   onSent: () => void
 }) {
   const { proposal, network, onBack, onSent } = props
-  const { record } = useTheatre()
+  const { record, rememberWallet } = useTheatre()
   const [step, setStep] = useState<Step>({ at: 'wallet', busy: true, said: '' })
   const heading = useRef<HTMLHeadingElement>(null)
+  const chosen = step.at === 'review' ? step : undefined
+  const asset: Asset = chosen && chosen.takes.sbtc > 0n ? 'sbtc' : 'stx'
+  const read = useHolding(network, chosen?.sender, asset)
+  const holding = read.state === 'ready' ? read.value : undefined
+  const lacks = chosen && holding ? lacking(chosen.takes, holding) : undefined
 
   async function choose(again: boolean): Promise<void> {
     setStep({ at: 'wallet', busy: true, said: '' })
@@ -59,9 +69,11 @@ export function Review(props: {
         return setStep({ at: 'wallet', busy: false, said })
       }
       const sender = answer.value
+      rememberWallet(sender)
       const call = proposal.build(calls, network.contracts as Contracts, sender)
       const promises = calls.describeCall(call).map((words) => words.replaceAll(sender, 'Your wallet'))
-      setStep({ at: 'review', sender, call, promises, busy: false, said: '' })
+      const takes = calls.takenFrom(call, sender)
+      setStep({ at: 'review', sender, call, takes, promises, busy: false, said: '' })
     } catch {
       setStep({
         at: 'wallet',
@@ -117,13 +129,14 @@ export function Review(props: {
             {step.promises.map((sentence) => (
               <li key={sentence}>{sentence}</li>
             ))}
-            <li>The network fee comes on top: your wallet names it.</li>
+            <li>The network fee comes on top, in STX: your wallet names it.</li>
           </ul>
           <dl class="facts small">
             <div>
               <dt>From</dt>
               <dd>
                 <code>{step.sender}</code>
+                {holding && <span class="sub">{inWords(holding, asset)}</span>}
               </dd>
             </div>
             <div>
@@ -138,13 +151,23 @@ export function Review(props: {
           </dl>
         </>
       )}
+      {lacks && (
+        <p class="note bad" role="alert">
+          {lacks}
+        </p>
+      )}
       <p class="said" role="status">
         {step.at === 'wallet' && step.busy ? 'Asking your wallet for its address…' : step.said}
       </p>
       <div class="actions">
         {step.at === 'review' ? (
           <>
-            <button type="button" class="primary" disabled={step.busy} onClick={() => sign(step)}>
+            <button
+              type="button"
+              class="primary"
+              disabled={step.busy || lacks !== undefined}
+              onClick={() => sign(step)}
+            >
               Sign in your wallet
             </button>
             <button type="button" disabled={step.busy} onClick={() => choose(true)}>
@@ -162,4 +185,19 @@ export function Review(props: {
       </div>
     </section>
   )
+}
+
+const inWords = (holding: Holding, asset: Asset): string =>
+  asset === 'stx'
+    ? `holds ${formatMoney(holding.stx, 'stx')}`
+    : `holds ${formatMoney(holding.sbtc, 'sbtc')}, and ${formatMoney(holding.stx, 'stx')} for fees`
+
+/** Why the chain would not take it from this wallet, whatever the fee; undefined where it might. */
+function lacking(takes: Holding, holding: Holding): string | undefined {
+  for (const asset of ['sbtc', 'stx'] as const)
+    if (holding[asset] < takes[asset])
+      return `This wallet holds ${formatMoney(holding[asset], asset)}, and ${formatMoney(takes[asset], asset)} would leave it. Add money to it, use another wallet, or go back and choose a smaller amount.`
+  if (holding.stx === takes.stx)
+    return 'This wallet has no STX left for the network fee, which is paid in STX whatever the money of the app is.'
+  return undefined
 }

@@ -8,6 +8,7 @@ import {
   type Repository,
   repositoryTemplate,
 } from '@understudy/protocol/app'
+import { formatMoney, units } from '@understudy/protocol/money'
 import { signerOf } from '@understudy/relays/signer'
 import { parseList } from '../../amount.ts'
 import { command, type Io } from '../../command.ts'
@@ -59,11 +60,11 @@ export const appRegister = (io: Io) =>
       const relayList = relayUrls(args, io)
       const stacksSecret = secretOf(args, io, 'stacks')
       const chain = await openChain(args, io)
-      const { schedule, terms } = termsOf(options, {
+      const { asset, schedule, terms } = termsOf(options, {
         burnHeight: chain.info.burnHeight,
         releaseKey: signer.pubkey,
       })
-      const sender = createSender(chain, stacksSecret, args['tx-fee'], io)
+      const sender = createSender(chain, stacksSecret, args, io)
       const id = appId(coordinate)
       const known = await chain.app(id)
       if (known && known.maintainer !== sender.address) {
@@ -84,6 +85,8 @@ export const appRegister = (io: Io) =>
         relays: relayList,
         stx: sender.address,
       }
+      const call = known ? undefined : registerApp(chain.contracts, { coordinate, asset, schedule, terms })
+      if (args['dry-run']) return sender.preview(call ? [call] : [])
       const relays = await openTheirRelays(args, io)
       try {
         await publish(relays, signer, repositoryTemplate(repository, Math.floor(io.now() / 1_000)), io)
@@ -91,16 +94,17 @@ export const appRegister = (io: Io) =>
         relays.close()
       }
 
-      const transaction = known
-        ? undefined
-        : await sender.send(registerApp(chain.contracts, { coordinate, schedule, terms }))
+      const transaction = call && (await sender.send(call))
       if (known) io.say('the chain knows this app already; its rules were left as they are')
       const start = known?.schedule.start ?? schedule.start
+      const held = known?.asset ?? asset
+      const { budget } = known?.rules.at(-1) ?? terms
       return {
         lines: [
           `app          ${id}`,
           `coordinate   ${coordinate}`,
           `maintainer   ${sender.address}`,
+          `money        ${units[held].name}, for ever; at most ${formatMoney(budget, held)} an epoch`,
           `epoch 0      begins at burn block ${start}`,
           `transaction  ${transaction?.txid ?? 'none: it was registered before'}`,
         ],
@@ -108,6 +112,7 @@ export const appRegister = (io: Io) =>
           app: id,
           coordinate,
           maintainer: sender.address,
+          asset: held,
           start,
           length: known?.schedule.length ?? schedule.length,
           txid: transaction?.txid ?? null,

@@ -1,7 +1,8 @@
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import { changeRules, endRules, formatStx, replaceReleaseKey, veto } from '@understudy/chain/calls'
+import { changeRules, endRules, replaceReleaseKey, veto } from '@understudy/chain/calls'
 import { isHex32 } from '@understudy/protocol/event'
+import { type Asset, formatMoney } from '@understudy/protocol/money'
 import type { Rules } from '@understudy/protocol/rules'
 import { pubkeyOf } from '@understudy/protocol/rules'
 import { parseWhole } from '../../amount.ts'
@@ -12,8 +13,8 @@ import { parseRulesFile, type TermsOptions, termsArgs, termsOf } from '../../ter
 
 const text = (description: string, valueHint: string) => ({ type: 'string', description, valueHint }) as const
 
-/** The schedule is fixed at registration; everything else may change. */
-const { start: _, length: __, notice: ___, cap: ____, ...changeable } = termsArgs
+/** Asset and schedule are fixed at registration; everything else may change. */
+const { asset: _, start: __, length: ___, notice: ____, cap: _____, ...changeable } = termsArgs
 
 export const rulesChange = (io: Io) =>
   callCommand(io, {
@@ -47,11 +48,19 @@ export const rulesChange = (io: Io) =>
       const given = Object.entries(args as Record<string, unknown>).filter(
         ([name, value]) => name in changeable && typeof value === 'string',
       )
-      const options = { ...optionsOf(newest), ...file, ...Object.fromEntries(given) }
+      if (file.asset !== undefined && file.asset !== app.asset)
+        throw new UsageFailure(`--rules: the app’s asset is ${app.asset} for ever, not ${file.asset}`)
+      const options = { ...optionsOf(newest, app.asset), ...file, ...Object.fromEntries(given) }
       const { length, notice, cap } = app.schedule
-      const schedule = { start: '+1', length: String(length), notice: String(notice), cap: String(cap) }
+      const fixed = {
+        asset: app.asset,
+        start: '+1',
+        length: String(length),
+        notice: String(notice),
+        cap: typed(cap, app.asset),
+      }
       const { terms } = termsOf(
-        { ...options, ...schedule },
+        { ...options, ...fixed },
         { burnHeight: chain.info.burnHeight, releaseKey: newest.releaseKey },
       )
       const version = newest.version + 1
@@ -59,7 +68,7 @@ export const rulesChange = (io: Io) =>
         call: changeRules(chain.contracts, { app: app.id, from, terms }),
         lines: [
           `rules        ${version}, from epoch ${from} on`,
-          `             at most ${formatStx(terms.budget)} an epoch to ${terms.places} places, ${terms.keys.length} attesters`,
+          `             at most ${formatMoney(terms.budget, app.asset)} an epoch to ${terms.places} places, ${terms.keys.length} attesters`,
         ],
         data: { version, from },
       }
@@ -75,18 +84,21 @@ function readRules(file: string): TermsOptions {
   }
 }
 
+/** An amount as an option says it. */
+const typed = (amount: bigint, asset: Asset): string => `${amount}${asset === 'stx' ? 'ustx' : 'sats'}`
+
 /** Rules as the options that would make them. */
-function optionsOf(rules: Rules): TermsOptions {
+function optionsOf(rules: Rules, asset: Asset): TermsOptions {
   return {
-    budget: String(rules.budget),
+    budget: typed(rules.budget, asset),
     attesters: rules.keys.map(pubkeyOf).join(','),
     places: String(rules.places),
     levels: rules.levels.join(','),
     floor: String(rules.floor),
-    'domain-bond': String(rules.domainBond),
-    fee: String(rules.fee),
+    'domain-bond': typed(rules.domainBond, asset),
+    fee: typed(rules.fee, asset),
     grace: String(rules.grace),
-    'min-bond': String(rules.minBond),
+    'min-bond': typed(rules.minBond, asset),
     faults: String(rules.faults),
     window: String(rules.window),
     challenge: String(rules.challenge),
@@ -101,7 +113,7 @@ export const rulesEnd = (io: Io) =>
     name: 'end',
     description: 'Wind the app down: after the notice no epoch is paid. Other rules may start it again',
     args: {},
-    plan(__, ground) {
+    plan(_args, ground) {
       requireMaintainer(ground)
       const { app, chain, epoch } = ground
       const { until, version } = app.rules.at(-1)!
@@ -153,8 +165,8 @@ export const vetoEpoch = (io: Io) =>
         throw new Failure('second-round', `epoch ${epoch} was vetoed before`, 'there is no second veto')
       return {
         call: veto(chain.contracts, { app: app.id, epoch }),
-        lines: [`epoch ${epoch}: its settlement of ${formatStx(settlement.allocated)} is void`],
-        data: { epoch, allocated: settlement.allocated },
+        lines: [`epoch ${epoch}: its settlement of ${formatMoney(settlement.allocated, app.asset)} is void`],
+        data: { asset: app.asset, epoch, allocated: settlement.allocated },
       }
     },
   })

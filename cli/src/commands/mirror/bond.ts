@@ -1,6 +1,7 @@
-import { addBond, beginUnbond, formatStx, retire, withdraw } from '@understudy/chain/calls'
+import { addBond, beginUnbond, retire, withdraw } from '@understudy/chain/calls'
 import type { ChainMirror } from '@understudy/chain/state'
 import { epochEnd } from '@understudy/protocol/epoch'
+import { formatMoney } from '@understudy/protocol/money'
 import { parseAmount } from '../../amount.ts'
 import { callCommand, type Ground, mirrorArgs, ownMirror } from '../../calling.ts'
 import type { Io } from '../../command.ts'
@@ -12,24 +13,30 @@ export const mirrorAddBond = (io: Io) =>
     description: 'Add to the bond of a mirror; it counts from the next epoch on',
     args: {
       ...mirrorArgs,
-      amount: { type: 'string', description: 'What to add', valueHint: 'amount', required: true },
+      amount: {
+        type: 'string',
+        description: 'What to add, in the app’s asset',
+        valueHint: 'amount',
+        required: true,
+      },
     },
     plan(args, ground) {
-      const amount = parseAmount('amount', args.amount)
+      const amount = parseAmount('amount', args.amount, ground.app.asset)
       if (amount === 0n) throw new UsageFailure('--amount: nothing is no bond')
       const mirror = staying(ownMirror(ground, args.mirror))
       const bond = mirror.bond + amount
       return {
         call: addBond(ground.chain.contracts, ground.address, {
           app: ground.app.id,
+          asset: ground.app.asset,
           mirror: mirror.id,
           amount,
         }),
         lines: [
           `mirror       ${mirror.id}`,
-          `bond         ${formatStx(bond)}, from epoch ${Math.max(0, ground.epoch + 1)} on`,
+          `bond         ${formatMoney(bond, ground.app.asset)}, from epoch ${Math.max(0, ground.epoch + 1)} on`,
         ],
-        data: { mirror: mirror.id, bond },
+        data: { asset: ground.app.asset, mirror: mirror.id, bond },
       }
     },
   })
@@ -60,8 +67,11 @@ export const mirrorUnbond = (io: Io) =>
       const { ready, lines } = leaving(ground, mirror)
       return {
         call: beginUnbond(ground.chain.contracts, { app: ground.app.id, mirror: mirror.id }),
-        lines: [`mirror       ${mirror.id}: ${formatStx(mirror.bond)} begin to leave`, ...lines],
-        data: { mirror: mirror.id, bond: mirror.bond, ready },
+        lines: [
+          `mirror       ${mirror.id}: ${formatMoney(mirror.bond, ground.app.asset)} begin to leave`,
+          ...lines,
+        ],
+        data: { asset: ground.app.asset, mirror: mirror.id, bond: mirror.bond, ready },
       }
     },
   })
@@ -79,7 +89,7 @@ export const mirrorRetire = (io: Io) =>
       return {
         call: retire(ground.chain.contracts, { app: ground.app.id, mirror: mirror.id }),
         lines: [`mirror       ${mirror.id} is retired; its node key is free`, ...lines],
-        data: { mirror: mirror.id, bond: mirror.bond, ready },
+        data: { asset: ground.app.asset, mirror: mirror.id, bond: mirror.bond, ready },
       }
     },
   })
@@ -106,9 +116,17 @@ export const mirrorWithdraw = (io: Io) =>
         )
       const { id, bond } = mirror
       return {
-        call: withdraw(ground.chain.contracts, { app: ground.app.id, mirror: id, bond }),
-        lines: [`mirror       ${id}`, `taken back   ${formatStx(bond)}, to ${ground.address}`],
-        data: { mirror: id, bond, owner: ground.address },
+        call: withdraw(ground.chain.contracts, {
+          app: ground.app.id,
+          asset: ground.app.asset,
+          mirror: id,
+          bond,
+        }),
+        lines: [
+          `mirror       ${id}`,
+          `taken back   ${formatMoney(bond, ground.app.asset)}, to ${ground.address}`,
+        ],
+        data: { asset: ground.app.asset, mirror: id, bond, owner: ground.address },
       }
     },
   })

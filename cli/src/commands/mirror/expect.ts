@@ -1,5 +1,5 @@
-import { formatStx } from '@understudy/chain/calls'
 import type { ChainApp } from '@understudy/chain/state'
+import { formatMoney } from '@understudy/protocol/money'
 import { parseAmount } from '../../amount.ts'
 import { command, type Io } from '../../command.ts'
 import { type Expectation, expectationOf } from '../../expectation.ts'
@@ -49,18 +49,18 @@ export const mirrorExpect = (io: Io) =>
       const network =
         asked === undefined ? await networkOf(args.endpoint || io.env.PUBLIC_URL, io) : Number(asked)
       const { lines, ...data } = await expect(chain, app, { network, bond }, args, io)
-      return { lines, data: { app: id, network, bond, ...data } }
+      return { lines, data: { app: id, asset: app.asset, network, bond, ...data } }
     },
   })
 
-/** The bond that is meant, µSTX: at least what the newest rules ask. */
+/** The bond that is meant, in the app's smallest unit: at least what the newest rules ask. */
 export function bondOf(app: ChainApp, wish: string | undefined): bigint {
   const { minBond } = app.rules.at(-1)!
-  const bond = wish === undefined ? minBond : parseAmount('bond', wish)
+  const bond = wish === undefined ? minBond : parseAmount('bond', wish, app.asset)
   if (bond >= minBond) return bond
   throw new Failure(
     'bond-too-low',
-    `--bond: the rules ask for ${formatStx(minBond)} at least, not ${formatStx(bond)}`,
+    `--bond: the rules ask for ${formatMoney(minBond, app.asset)} at least, not ${formatMoney(bond, app.asset)}`,
   )
 }
 

@@ -1,6 +1,7 @@
 import { registerMirror, setEndpoint } from '@understudy/chain/calls'
 import { bondAt } from '@understudy/chain/state'
 import { epochAt, epochStart } from '@understudy/protocol/epoch'
+import { formatMoney } from '@understudy/protocol/money'
 import { command, type Io } from '../../command.ts'
 import { Failure } from '../../failure.ts'
 import {
@@ -45,7 +46,7 @@ export const mirrorRegister = (io: Io) =>
       const chain = await openChain(args, io)
       const app = await findApp(chain, id)
       const bond = bondOf(app, args.bond)
-      const sender = createSender(chain, secret, args['tx-fee'], io)
+      const sender = createSender(chain, secret, args, io)
       const mine = (at: typeof app) =>
         [...at.mirrors.values()].find(
           (mirror) => mirror.owner === sender.address && mirror.nodeKey === nodeKey && !mirror.withdrawn,
@@ -57,13 +58,14 @@ export const mirrorRegister = (io: Io) =>
           ? undefined
           : await expect(chain, app, { network: await networkOf(endpoint, io), bond }, args, io)
       for (const line of expectation?.lines ?? []) io.say(line)
-      const transaction = !before
-        ? await sender.send(
-            registerMirror(chain.contracts, sender.address, { app: app.id, nodeKey, endpoint, bond }),
-          )
+      const wanted = { app: app.id, asset: app.asset, nodeKey, endpoint, bond }
+      const call = !before
+        ? registerMirror(chain.contracts, sender.address, wanted)
         : before.endpoint !== endpoint
-          ? await sender.send(setEndpoint(chain.contracts, { app: app.id, mirror: before.id, endpoint }))
+          ? setEndpoint(chain.contracts, { app: app.id, mirror: before.id, endpoint })
           : undefined
+      if (args['dry-run']) return sender.preview(call ? [call] : [])
+      const transaction = call && (await sender.send(call))
       const mirror = before ?? mine(await findApp(chain, app.id))
       if (!mirror)
         throw new Failure('not-found', 'the chain does not show the mirror yet', 'run the command again')
@@ -73,12 +75,13 @@ export const mirrorRegister = (io: Io) =>
         lines: [
           `mirror       ${mirror.id}`,
           `owner        ${mirror.owner}, which is paid`,
-          `bond         ${mirror.bond} µSTX`,
+          `bond         ${formatMoney(mirror.bond, app.asset)}`,
           counts ? `counts from  epoch ${next}` : 'does not count: its bond is being taken back',
           `transaction  ${transaction?.txid ?? 'none: it was registered before'}`,
         ],
         data: {
           app: app.id,
+          asset: app.asset,
           mirror: mirror.id,
           owner: mirror.owner,
           nodeKey,

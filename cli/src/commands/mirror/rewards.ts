@@ -1,4 +1,5 @@
 import { setTimeout as delay } from 'node:timers/promises'
+import type { Asset } from '@understudy/protocol/money'
 import { parseWhole } from '../../amount.ts'
 import { mirrorArgs } from '../../calling.ts'
 import { command, type Io } from '../../command.ts'
@@ -53,8 +54,11 @@ export const mirrorRewards = (io: Io) =>
             ({ state, mirrors }) => state === 'payable' && mirrors.some(({ amount }) => amount > 0n),
           )
           if (!args.wait || earned)
-            return { lines: rewardLines(rewards), data: { app: id, mirrors: [...ids], epochs: rewards } }
-          for (const line of rewardLines(rewards.toReversed())) {
+            return {
+              lines: rewardLines(rewards, app.asset),
+              data: { app: id, asset: app.asset, mirrors: [...ids], epochs: rewards },
+            }
+          for (const line of rewardLines(rewards.toReversed(), app.asset)) {
             if (!told.has(line)) io.say(line)
             told.add(line)
           }
@@ -67,10 +71,10 @@ export const mirrorRewards = (io: Io) =>
   })
 
 /** An epoch, and below it the mirrors. */
-export function rewardLines(rewards: readonly EpochRewards[]): string[] {
+export function rewardLines(rewards: readonly EpochRewards[], asset: Asset): string[] {
   if (rewards.length === 0) return ['no epoch has ended yet']
   return rewards.flatMap(({ epoch, about, mirrors }) => [
     `epoch ${epoch}      ${about}`,
-    ...mirrors.map((mirror) => `  ${rewardLine(mirror)}`),
+    ...mirrors.map((mirror) => `  ${rewardLine(mirror, asset)}`),
   ])
 }

@@ -42,7 +42,7 @@ export const strikeFallen: Stage = async (desk, { app, rules, row, burnHeight })
 function reportOf(desk: Desk, app: ChainApp, { key, epoch, events }: Accusation): ContractCall | undefined {
   const { chainId } = desk.identity
   const version = rulesAt(app, epoch)?.version ?? 0
-  const accused = { app: app.id, epoch, version, key }
+  const accused = { app: app.id, asset: app.asset, epoch, version, key }
   const bond = app.attesters.get(key)?.amount ?? 0n
   const [one, other] = events
   if (one.kind === kinds.commitment) {
