@@ -2,14 +2,15 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { type IncomingMessage, request } from 'node:http'
+import { createServer, type IncomingMessage, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { registerApp } from '@understudy/chain/calls'
-import { sampleChain } from '@understudy/chain/sample'
+import { registerApp, registerMirror } from '@understudy/chain/calls'
+import { type SampleChain, sampleChain } from '@understudy/chain/sample'
 import { addressOf } from '@understudy/chain/transactions'
 import { hashFiles } from '@understudy/git/manifest'
 import { openObjects } from '@understudy/git/objects'
@@ -63,6 +64,7 @@ let home: string
 let forge: SampleForge
 let source: SampleRepository
 let stacksUrl: string
+let chain: SampleChain
 let relayUrl: string
 let relays: Relays
 let verify: Verify
@@ -141,6 +143,15 @@ const nodeEnv = (change: Record<string, string> = {}): Record<string, string> =>
   ...change,
 })
 
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
+
 /** Signs a release of a commit of the source and publishes both events. `forged` says what is not so. */
 async function publishRelease(
   seq: number,
@@ -178,8 +189,8 @@ async function publishRelease(
     signedAt,
   )
   for (const template of [snapshot, newest]) {
-    const published = await relays.publish(await release.signEvent(template))
-    if (!published.ok) throw new Error(JSON.stringify(published.refused))
+    const event = await release.signEvent(template)
+    await until(async () => (await relays.publish(event)).ok, 'a relay that takes the release')
   }
   return { manifest: createHash('sha256').update(manifest).digest('hex'), files: listed }
 }
@@ -204,7 +215,7 @@ beforeAll(async () => {
   stacksUrl = devnet.url
   relayUrl = relay.url
   relays = openRelays([relayUrl], { verify })
-  const chain = await sampleChain(stacksUrl, chainKeys.deployer)
+  chain = await sampleChain(stacksUrl, chainKeys.deployer)
   await chain.fill([chainKeys.maintainer, chainKeys.operator])
   const { burnHeight } = await chain.client.info()
   const schedule = { start: burnHeight + 20, length: 60, notice: 3, cap: 100_000_000n }
@@ -567,6 +578,51 @@ describe('a fallback node', { timeout: 180_000 }, () => {
     await node.kill('SIGKILL')
   })
 
+  test('with an empty disk, and relays that lost all, it rebuilds the release and the app state from git and a sibling', async () => {
+    const empty = await start('node/dist/relay/main.js', { DATA_DIR: join(home, 'empty') })
+    const port = await freePort()
+    const sibling = await start(
+      'node/dist/main.js',
+      nodeEnv({
+        DATA_DIR: join(home, 'sibling'),
+        PORT: String(port),
+        PUBLIC_URL: `http://127.0.0.1:${port}`,
+        RELAYS: `${relayUrl},${empty.url}`,
+      }),
+    )
+    const self = (await (await fetch(`${sibling.url}/.well-known/understudy.json`)).json()) as {
+      nodeKey: string
+    }
+    const bonded = { app, nodeKey: self.nodeKey, endpoint: sibling.url, bond: 10_000_000n }
+    const { operator } = chainKeys
+    await chain.send(operator, registerMirror(chain.contracts, chain.addressOf(operator), bonded))
+    const theirs = openRelays([sibling.url.replace('http', 'ws')], { verify })
+    const releases = { kinds: [kinds.releaseSnapshot, kinds.release] }
+    await until(async () => (await theirs.query([releases])).length > 0, 'a sibling with releases')
+    // What an attester said, and the sibling alone heard.
+    const now = Math.floor(Date.now() / 1_000)
+    const said = await attesters[0]!.signEvent({
+      kind: kinds.seen,
+      created_at: now,
+      tags: [['d', app]],
+      content: '',
+    })
+    await until(async () => (await theirs.publish(said)).ok, 'a sibling that takes the event')
+
+    rmSync(join(home, 'node'), { recursive: true, force: true })
+    node = await startNode({ RELAYS: empty.url })
+    await serving(7)
+    expect(await (await get('/')).text()).toBe('seven')
+    const own = openRelays([node.url.replace('http', 'ws')], { verify })
+    await until(async () => (await own.query([{ ids: [said.id] }])).length === 1, 'the app state')
+    const lost = openRelays([empty.url], { verify })
+    expect(await lost.query([releases, { ids: [said.id] }])).toEqual([])
+    for (const opened of [theirs, own, lost]) opened.close()
+    await sibling.kill('SIGTERM')
+    await empty.kill('SIGTERM')
+    await node.kill('SIGKILL')
+  })
+
   test(
     'killed at random moments of updates, it never serves a half release',
     async () => {
@@ -601,6 +657,7 @@ describe('a fallback node', { timeout: 180_000 }, () => {
         await Promise.race([starting.ready, pause(Math.random() * startMs)])
         await starting.kill('SIGKILL')
         killed++
+        if (killed % 20 === 0) console.log(`${killed} of ${kills} kills`)
         const again = performance.now()
         node = await startNode()
         startMs = performance.now() - again
