@@ -16,6 +16,7 @@ import { appId } from '@understudy/protocol/app'
 import { epochAt, epochStart } from '@understudy/protocol/epoch'
 import { kinds } from '@understudy/protocol/kinds'
 import { type MirrorAnnouncement, parseMirror } from '@understudy/protocol/mirror'
+import { formatMoney } from '@understudy/protocol/money'
 import { openRelays } from '@understudy/relays/relays'
 import { loadVerify } from '@understudy/relays/verify'
 import type { z } from 'zod'
@@ -387,7 +388,9 @@ export const checks: readonly Check[] = [
     async run({ config, reply, tls = '' }) {
       if (reply)
         return fine(
-          config.PUBLIC_URL.startsWith('https:') ? 'the certificate is valid' : 'not on the local network',
+          config.PUBLIC_URL.startsWith('https:')
+            ? 'the certificate is valid'
+            : 'none: the local network alone takes plain HTTP',
         )
       const [problem, fix] = tlsFault(tls, hostOf(config.PUBLIC_URL))
       return fault(`PUBLIC_URL: ${problem}`, fix)
@@ -566,7 +569,9 @@ export const checks: readonly Check[] = [
         )
       const next = Math.max(0, epochAt(app!.schedule, chain!.info.burnHeight) + 1)
       const counts = bondAt(mirror, epochStart(app!.schedule, Math.max(0, next - 1))) > 0n
-      return fine(`${mirror.bond} µSTX, ${counts ? 'counting' : `counting from epoch ${next} on`}`)
+      return fine(
+        `${formatMoney(mirror.bond, app!.asset)}, ${counts ? 'counting' : `counting from epoch ${next} on`}`,
+      )
     },
   },
 ]
