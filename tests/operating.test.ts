@@ -115,10 +115,10 @@ describe('the published packages', () => {
 
 describe('docs/operating.md, with the packed packages', () => {
   it('leads from a fork to the first passed probe and the first reward, every command to the letter', {
-    timeout: 460_000,
+    timeout: 620_000,
   }, async () => {
     const blocks = commands()
-    const { code, said, began } = await shell(blocks, 450_000)
+    const { code, said, began } = await shell(blocks, 600_000)
     expect(code, `${blocks[said.length - 1]}: ${said.at(-1)}\n${code === 0 ? '' : nodeLog()}`).toBe(0)
 
     const blockOf = (command: string) => {
@@ -127,6 +127,7 @@ describe('docs/operating.md, with the packed packages', () => {
       return at
     }
     expect(said[blockOf('understudy mirror expect')]).toContain('A place of its own earns up to')
+    expect(said[blockOf('understudy mirror register')]).toContain('A place of its own earns up to')
     expect(said[blockOf('understudy doctor')]).toContain('all is well')
     expect(said[blockOf('understudy mirror rewards\n')]).toMatch(/paid by 0x[0-9a-f]{64}/)
 
