@@ -19,7 +19,7 @@ beforeAll(async () => {
   // Both mostly wait, for blocks and for the registry. Epoch 0 begins once the mirror below can be bonded.
   starting = startNetwork({ dataDir: join(checkout, '.understudy'), ports: 'any', lead: 60 })
   ;[packed] = await Promise.all([installPacked(folder), starting])
-}, 400_000)
+}, 600_000)
 
 afterAll(async () => {
   await (await starting.catch(() => undefined))?.stop()
