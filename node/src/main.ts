@@ -53,7 +53,11 @@ import { startWatch } from './watch.ts'
 // Order of start: configuration, key, vantage → own relay, other relays → fork → HTTP → what was served before → rules, releases,
 // challenges, heartbeats. Order of stop: the reverse, so that nothing is served that cannot be finished.
 
-const config = readConfig(nodeEnv, process.env)
+const config = readConfig(
+  nodeEnv,
+  process.env,
+  'It reads .env of the folder that it is started in (cp .env.example .env), and the environment.',
+)
 const log = createLog('node', config.LOG_LEVEL)
 const metrics = createMetrics('node')
 const dataDir = resolve(config.DATA_DIR)
