@@ -1,6 +1,6 @@
 import { postConditionToHex } from '@stacks/transactions'
 import { balanceOf } from '@understudy/chain/balance'
-import { fund, registerApp, registerMirror } from '@understudy/chain/calls'
+import { changeRules, fund, registerApp, registerMirror, type Terms } from '@understudy/chain/calls'
 import { sbtcOf } from '@understudy/chain/contracts'
 import { addressOf } from '@understudy/chain/transactions'
 import { appId, coordinateOf } from '@understudy/protocol/app'
@@ -51,6 +51,24 @@ async function visit(
   return { page: stage.page, wallet }
 }
 
+const newTerms = (): Terms => ({
+  budget: 90n * stx,
+  keys: [newKey(), newKey(), newKey()].map(attesterKey).sort(),
+  places: 3,
+  levels: ['network'],
+  floor: 900_000,
+  domainBond: 500n * stx,
+  fee: 3n * stx,
+  grace: 5,
+  minBond: 100n * stx,
+  faults: 1,
+  window: 30,
+  challenge: 6,
+  claimPeriod: 600,
+  releaseKey: newKey(),
+  minSeq: 0,
+})
+
 /** An app that is registered already, by a transaction of its maintainer. */
 async function registeredApp(name: string, startsIn = 500, asset: Asset = 'stx'): Promise<string> {
   const coordinate = coordinateOf(newKey(), name)
@@ -59,23 +77,7 @@ async function registeredApp(name: string, startsIn = 500, asset: Asset = 'stx')
     coordinate,
     asset,
     schedule: { start: burnHeight + startsIn, length: 60, notice: 3, cap: 1_000n * stx },
-    terms: {
-      budget: 90n * stx,
-      keys: [newKey(), newKey(), newKey()].map(attesterKey).sort(),
-      places: 3,
-      levels: ['network'],
-      floor: 900_000,
-      domainBond: 500n * stx,
-      fee: 3n * stx,
-      grace: 5,
-      minBond: 100n * stx,
-      faults: 1,
-      window: 30,
-      challenge: 6,
-      claimPeriod: 600,
-      releaseKey: newKey(),
-      minSeq: 0,
-    },
+    terms: newTerms(),
   })
   await network.send(call, devnetKey('maintainer'))
   const app = appId(coordinate)
@@ -182,11 +184,16 @@ describe('the page in a real browser', { timeout: 90_000 }, () => {
     )
   })
 
-  it('says calmly that a person said no, and lets them sign after all', async () => {
+  it('says calmly that a person said no, and lets them sign after all, under rules that were announced', async () => {
     const app = await registeredApp('second-thoughts')
+    const change = { app, from: 4, terms: { ...newTerms(), budget: 45n * stx } }
+    await network.send(changeRules(network.contracts, change), devnetKey('maintainer'))
     const { page, wallet } = await visit('operator2')
     wallet.answers = 'no'
     await open(page, `#/app/${app}/fund`)
+    await heading(page, 'Fund the pool of second-thoughts')
+    await page.getByRole('heading', { name: 'What you agree to: rules, version 2' }).waitFor()
+    await text(page, 'pays out at most 45 STX')
     await page.getByLabel('Amount').fill('5')
     await button(page, 'Review the deposit')
     await chooseWallet(page)
@@ -223,8 +230,13 @@ describe('the page in a real browser', { timeout: 90_000 }, () => {
     await chooseWallet(page)
     await text(page, 'This wallet holds 0 STX, and 5 STX would leave it.')
     expect(await page.getByRole('button', { name: 'Sign in your wallet' }).isDisabled()).toBe(true)
-    // The form knows the wallet from now on, and says so before anything is reviewed.
+    // The form knows the wallet from now on, and says so before anything is reviewed. Back is the form, by either button.
     await button(page, 'Back to the form')
+    await page.getByLabel('Amount').waitFor()
+    await button(page, 'Review the deposit')
+    await text(page, 'This wallet holds 0 STX')
+    await page.goBack()
+    expect(await page.getByLabel('Amount').inputValue()).toBe('5')
     await text(page, /Your wallet ST.*holds 0 STX, which is too little\./)
   })
 
@@ -278,7 +290,7 @@ describe('the page in a real browser', { timeout: 90_000 }, () => {
     await text(page, 'A Stacks address begins with ST')
     await button(page, "Use my wallet's address")
     await chooseWallet(page)
-    await text(page, 'Nothing of it is in this pool.')
+    await text(page, 'This account has no deposit in this pool.')
 
     await page.getByText('Add to the bond').click()
     await page.getByLabel('Amount').fill('0')

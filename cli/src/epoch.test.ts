@@ -353,6 +353,69 @@ test('a bundle is the same bytes whoever writes it, and as long as nothing happe
   expect((await run(compared)).code).toBe(0)
 })
 
+test('rewards tells each mirror what the epoch paid it, or why nothing, and which transaction paid', async () => {
+  const { code, out } = await run(['mirror', 'rewards', '--app', app, '--json'])
+  expect(code).toBe(0)
+  const { epochs } = JSON.parse(out) as { epochs: { epoch: number; state: string; mirrors: unknown[] }[] }
+  expect(epochs).toMatchObject([{ epoch: 0, state: 'payable' }])
+  const paid = new Map(outcome.leaves.map((leaf) => [leaf.mirror, leaf]))
+  expect(epochs[0]!.mirrors).toEqual(
+    outcome.mirrors.map(({ mirror, reported }) => ({
+      mirror,
+      owner: addressOf(wallets[owners[mirror - 1]!], chainId),
+      amount: String(paid.get(mirror)?.amount ?? 0n),
+      reason: paid.has(mirror) ? null : expect.any(String),
+      availability: reported,
+      txid: outcome.leaves.indexOf(paid.get(mirror)!) >= 0 ? expect.stringMatching(/^0x/) : null,
+    })),
+  )
+  const words = (await run(['mirror', 'rewards', '--app', app])).out
+  expect(words).toMatch(/mirror 1: [\d.]+ STX, availability 100\.0 %, paid by 0x[0-9a-f]{64}/)
+  expect(words).toMatch(/mirror 3: nothing, .*wrong bytes/)
+  expect(words).toMatch(/mirror 4: nothing, .*bound/)
+
+  const owner = addressOf(wallets.two, chainId)
+  const own = await run(['mirror', 'rewards', '--app', app, '--owner', owner, '--json'])
+  expect(JSON.parse(own.out).mirrors).toEqual([2, 4])
+  expect(await run(['mirror', 'rewards', '--app', app, '--mirror', '9'])).toMatchObject({ code: 1 })
+})
+
+test('expect reckons what one more mirror gets: in a network of its own, beside another, and with too little bond', async () => {
+  const expected = async (...args: string[]) =>
+    JSON.parse((await run(['mirror', 'expect', '--app', app, '--json', ...args])).out)
+  const empty = await expected('--network', 'AS64999')
+  expect(empty).toMatchObject({ network: 64_999, bond: '10000000', neighbours: 0 })
+  // Two live mirrors, three places: a third network takes a whole place.
+  expect(empty.here).toBe(empty.alone)
+  expect(BigInt(empty.alone)).toBe((50_000_000n - 3_000_001n) / 3n)
+  // Mirror 1's bond leaves 3 of 15 STX that count in its network.
+  const beside = await expected('--network', 'AS64501')
+  expect(beside.neighbours).toBe(1)
+  expect(BigInt(beside.here)).toBe((BigInt(empty.alone) * 3n) / 15n)
+  expect(await run(['mirror', 'expect', '--app', app, '--bond', '1stx'])).toMatchObject({ code: 1 })
+  expect((await run(['mirror', 'expect', '--app', app])).out).toContain('no promise')
+})
+
+test('status shows rules, pool, mirrors, and what each epoch paid', async () => {
+  const { code, out } = await run(['status', app, '--json'])
+  expect(code).toBe(0)
+  const told = JSON.parse(out)
+  expect(told).toMatchObject({
+    ...{ app, coordinate, epoch: 1, release: null, rulesVersion: 1 },
+    pool: {
+      deposited: '160000000',
+      paid: String(outcome.leaves.slice(0, 2).reduce((sum, { amount }) => sum + amount, 0n)),
+    },
+    settlements: [{ epoch: 0, allocated: String(outcome.allocated), claimed: 2, payable: true }],
+    epochs: [{ epoch: 0, state: 'payable', mirrors: expect.any(Array) }],
+  })
+  expect(told.mirrors.map((one: { mirror: number }) => one.mirror)).toEqual([1, 2, 3, 4])
+  expect(told.mirrors[0]).toMatchObject({ bond: '12000000', counts: true, bound: false, commit: null })
+  const words = (await run(['status', app])).out
+  expect(words).toContain('at most 50 STX an epoch to 3 places')
+  expect(words).toMatch(/mirror 3: nothing/)
+})
+
 test('without the events, or before a settlement, the answer is exit code 2', async () => {
   const empty = await run(['verify', 'epoch', app, '1', '--json'])
   expect(empty.code).toBe(2)

@@ -75,6 +75,7 @@ export function expectationOf(
         : `Yours, bonded with ${money(bond)}, would earn up to ${money(here ?? 0n)} an epoch there.`,
     )
   lines.push(
+    'That is the most, with the rules, the pool and the live mirrors of today: no promise.',
     `Availability below ${rules.floor / 10_000} % earns nothing. The bond of ${money(bond)} stays yours; taking it back takes about ${app.schedule.length + rules.window + rules.challenge} burn blocks.`,
   )
   return { lines, neighbours: neighbours.length, here, alone }

@@ -6,6 +6,7 @@ import { createLogReader, readComplete } from '@understudy/chain/logReader'
 import { type ChainApp, projectChain } from '@understudy/chain/state'
 import { appId, parseCoordinate } from '@understudy/protocol/app'
 import { openRelays, type Relays, relayUrl } from '@understudy/relays/relays'
+import { createComparisons } from '@understudy/relays/second'
 import { loadVerify } from '@understudy/relays/verify'
 import { parseList } from './amount.ts'
 import type { Io } from './command.ts'
@@ -126,7 +127,12 @@ export function relayUrls(options: Options<typeof relayArgs>, io: Io): string[] 
 }
 
 export async function openTheirRelays(options: Options<typeof relayArgs>, io: Io): Promise<Relays> {
-  return openRelays(relayUrls(options, io), { verify: await loadVerify() })
+  return openRelays(relayUrls(options, io), {
+    verify: await loadVerify(),
+    comparisons: createComparisons,
+    onIncomplete: ({ url, second }) =>
+      io.say(`${url} has more events of one second (${second}) than it hands out: name other relays as well`),
+  })
 }
 
 export function secretOf(options: Options<typeof keyArgs>, io: Io, name: KeyName): Uint8Array {

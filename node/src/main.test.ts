@@ -2,14 +2,15 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash, randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
-import { type IncomingMessage, request } from 'node:http'
+import { createServer, type IncomingMessage, request } from 'node:http'
+import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { registerApp } from '@understudy/chain/calls'
-import { sampleChain } from '@understudy/chain/sample'
+import { registerApp, registerMirror } from '@understudy/chain/calls'
+import { type SampleChain, sampleChain } from '@understudy/chain/sample'
 import { addressOf } from '@understudy/chain/transactions'
 import { hashFiles } from '@understudy/git/manifest'
 import { openObjects } from '@understudy/git/objects'
@@ -63,6 +64,7 @@ let home: string
 let forge: SampleForge
 let source: SampleRepository
 let stacksUrl: string
+let chain: SampleChain
 let relayUrl: string
 let relays: Relays
 let verify: Verify
@@ -76,37 +78,40 @@ interface Program {
   kill(signal: NodeJS.Signals): Promise<void>
 }
 
-/** Starts a program of ours and waits until it says that it is ready. */
-async function start(main: string, env: Record<string, string>, args: string[] = []): Promise<Program> {
+/** Starts a program of ours. `ready` waits until it says so; `kill` may come before. */
+function launch(main: string, env: Record<string, string>, args: string[] = []) {
   const child: ChildProcess = spawn(process.execPath, [fileURLToPath(new URL(main, root)), ...args], {
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { PATH: process.env.PATH ?? '', HOST: '127.0.0.1', PORT: '0', ...env },
   })
+  async function kill(signal: NodeJS.Signals): Promise<void> {
+    if (child.exitCode !== null || child.signalCode !== null) return
+    const exit = once(child, 'exit')
+    child.kill(signal)
+    await exit
+  }
   const lines: string[] = []
   let stderr = ''
   child.stderr?.on('data', (chunk) => {
     stderr += chunk
   })
-  const url = await new Promise<string>((resolve, reject) => {
+  const ready = new Promise<Program>((resolve, reject) => {
     child.once('exit', (code) => reject(new Error(`${main} ended with ${code}: ${stderr}`)))
     createInterface({ input: child.stdout! }).on('line', (line) => {
       lines.push(line)
       const said = JSON.parse(line) as { msg?: string; url?: string }
-      if (said.msg === 'ready' && said.url) resolve(said.url)
+      if (said.msg === 'ready' && said.url) resolve({ url: said.url, lines, kill })
     })
   })
-  const program: Program = {
-    url,
-    lines,
-    async kill(signal) {
-      if (child.exitCode !== null || child.signalCode !== null) return
-      const exit = once(child, 'exit')
-      child.kill(signal)
-      await exit
-    },
-  }
-  programs.push(program)
-  return program
+  // Who kills it before it is ready does not wait for that.
+  ready.catch(() => {})
+  return { ready, kill }
+}
+
+async function start(...program: Parameters<typeof launch>): Promise<Program> {
+  const started = await launch(...program).ready
+  programs.push(started)
+  return started
 }
 
 /** Asks again until there is something. */
@@ -120,22 +125,32 @@ async function until<T>(look: () => Promise<T | undefined | false>, what: string
   }
 }
 
-const startNode = (change: Record<string, string> = {}) =>
-  start('node/dist/main.js', {
-    STACKS_API_URL: stacksUrl,
-    DEPLOYER: addressOf(chainKeys.deployer, 0x80000000),
-    RELAYS: relayUrl,
-    DATA_DIR: join(home, 'node'),
-    PLACES_FILE: join(home, 'places.json'),
-    APP: coordinate,
-    REPOSITORY_URL: forge.urlOf('fork'),
-    PUBLIC_URL: publicUrl,
-    STX_ADDRESS: addressOf(chainKeys.operator, 0x80000000),
-    GEOHASH: 'u0yjj',
-    COUNTRY: 'DE',
-    UPDATE_SPREAD_SECONDS: '0.2',
-    ...change,
-  })
+const startNode = (change: Record<string, string> = {}) => start('node/dist/main.js', nodeEnv(change))
+
+const nodeEnv = (change: Record<string, string> = {}): Record<string, string> => ({
+  STACKS_API_URL: stacksUrl,
+  DEPLOYER: addressOf(chainKeys.deployer, 0x80000000),
+  RELAYS: relayUrl,
+  DATA_DIR: join(home, 'node'),
+  PLACES_FILE: join(home, 'places.json'),
+  APP: coordinate,
+  REPOSITORY_URL: forge.urlOf('fork'),
+  PUBLIC_URL: publicUrl,
+  STX_ADDRESS: addressOf(chainKeys.operator, 0x80000000),
+  GEOHASH: 'u0yjj',
+  COUNTRY: 'DE',
+  UPDATE_SPREAD_SECONDS: '0.2',
+  ...change,
+})
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  await once(server, 'close')
+  return port
+}
 
 /** Signs a release of a commit of the source and publishes both events. `forged` says what is not so. */
 async function publishRelease(
@@ -174,8 +189,8 @@ async function publishRelease(
     signedAt,
   )
   for (const template of [snapshot, newest]) {
-    const published = await relays.publish(await release.signEvent(template))
-    if (!published.ok) throw new Error(JSON.stringify(published.refused))
+    const event = await release.signEvent(template)
+    await until(async () => (await relays.publish(event)).ok, 'a relay that takes the release')
   }
   return { manifest: createHash('sha256').update(manifest).digest('hex'), files: listed }
 }
@@ -200,7 +215,7 @@ beforeAll(async () => {
   stacksUrl = devnet.url
   relayUrl = relay.url
   relays = openRelays([relayUrl], { verify })
-  const chain = await sampleChain(stacksUrl, chainKeys.deployer)
+  chain = await sampleChain(stacksUrl, chainKeys.deployer)
   await chain.fill([chainKeys.maintainer, chainKeys.operator])
   const { burnHeight } = await chain.client.info()
   const schedule = { start: burnHeight + 20, length: 60, notice: 3, cap: 100_000_000n }
@@ -249,6 +264,7 @@ const kills = Number(process.env.KILLS ?? 20)
 describe('a fallback node', { timeout: 180_000 }, () => {
   let commit: string
   let newer: string
+  let lastSeq = 0
 
   test('serves every byte of the signed release', async () => {
     commit = source.commit(sampleFiles('one'))
@@ -562,6 +578,51 @@ describe('a fallback node', { timeout: 180_000 }, () => {
     await node.kill('SIGKILL')
   })
 
+  test('with an empty disk, and relays that lost all, it rebuilds the release and the app state from git and a sibling', async () => {
+    const empty = await start('node/dist/relay/main.js', { DATA_DIR: join(home, 'empty') })
+    const port = await freePort()
+    const sibling = await start(
+      'node/dist/main.js',
+      nodeEnv({
+        DATA_DIR: join(home, 'sibling'),
+        PORT: String(port),
+        PUBLIC_URL: `http://127.0.0.1:${port}`,
+        RELAYS: `${relayUrl},${empty.url}`,
+      }),
+    )
+    const self = (await (await fetch(`${sibling.url}/.well-known/understudy.json`)).json()) as {
+      nodeKey: string
+    }
+    const bonded = { app, nodeKey: self.nodeKey, endpoint: sibling.url, bond: 10_000_000n }
+    const { operator } = chainKeys
+    await chain.send(operator, registerMirror(chain.contracts, chain.addressOf(operator), bonded))
+    const theirs = openRelays([sibling.url.replace('http', 'ws')], { verify })
+    const releases = { kinds: [kinds.releaseSnapshot, kinds.release] }
+    await until(async () => (await theirs.query([releases])).length > 0, 'a sibling with releases')
+    // What an attester said, and the sibling alone heard.
+    const now = Math.floor(Date.now() / 1_000)
+    const said = await attesters[0]!.signEvent({
+      kind: kinds.seen,
+      created_at: now,
+      tags: [['d', app]],
+      content: '',
+    })
+    await until(async () => (await theirs.publish(said)).ok, 'a sibling that takes the event')
+
+    rmSync(join(home, 'node'), { recursive: true, force: true })
+    node = await startNode({ RELAYS: empty.url })
+    await serving(7)
+    expect(await (await get('/')).text()).toBe('seven')
+    const own = openRelays([node.url.replace('http', 'ws')], { verify })
+    await until(async () => (await own.query([{ ids: [said.id] }])).length === 1, 'the app state')
+    const lost = openRelays([empty.url], { verify })
+    expect(await lost.query([releases, { ids: [said.id] }])).toEqual([])
+    for (const opened of [theirs, own, lost]) opened.close()
+    await sibling.kill('SIGTERM')
+    await empty.kill('SIGTERM')
+    await node.kill('SIGKILL')
+  })
+
   test(
     'killed at random moments of updates, it never serves a half release',
     async () => {
@@ -575,11 +636,14 @@ describe('a fallback node', { timeout: 180_000 }, () => {
       const gone = Object.keys(sampleFiles('')).filter(
         (path) => path.startsWith('data/') && path !== 'data/0/0.json',
       )
+      let startMs = 1_000
       await publish(8, Object.fromEntries(gone.map((path) => [path, null])))
       node = await startNode()
       await serving(8)
       const seen = new Set<unknown>()
-      for (let seq = 9; seq < 9 + kills; seq++) {
+      let seq = 8
+      for (let killed = 0; killed < kills; ) {
+        seq++
         await publish(seq, {
           'index.html': `release ${seq}`,
           'assets/app.js': `run(${seq})`,
@@ -587,7 +651,16 @@ describe('a fallback node', { timeout: 180_000 }, () => {
         })
         await pause(Math.random() * 600)
         await node.kill('SIGKILL')
+        killed++
+        // The next one dies while it starts, at any moment from nothing at all to ready.
+        const starting = launch('node/dist/main.js', nodeEnv())
+        await Promise.race([starting.ready, pause(Math.random() * startMs)])
+        await starting.kill('SIGKILL')
+        killed++
+        if (killed % 20 === 0) console.log(`${killed} of ${kills} kills`)
+        const again = performance.now()
         node = await startNode()
+        startMs = performance.now() - again
         const first = await get('/')
         expect(first.status).toBe(200)
         const manifest = first.headers.get('x-understudy-release')!
@@ -599,7 +672,8 @@ describe('a fallback node', { timeout: 180_000 }, () => {
           expect([path, createHash('sha256').update(bytes).digest('hex')]).toEqual([path, sha256])
         }
       }
-      await serving(8 + kills)
+      await serving(seq)
+      lastSeq = seq
       console.log(`${kills} kills; ${seen.size} releases were served right after one`)
     },
     60_000 + kills * 20_000,
@@ -612,7 +686,7 @@ describe('a fallback node', { timeout: 180_000 }, () => {
       writeFileSync('site/index.html', readFileSync('index.html', 'utf8').toUpperCase())`
     const built = source.commit({ 'index.html': 'made of sources', 'make.mjs': script })
     source.push(forge.root, 'fork')
-    const seq = 9 + kills
+    const seq = lastSeq + 1
     await publishRelease(seq, built, { build: recipe })
     await said('this node builds nothing; set RELEASE_MODE=build')
     expect((await status()).seq).toBe(seq - 1)

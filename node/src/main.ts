@@ -18,6 +18,7 @@ import { appId } from '@understudy/protocol/app'
 import type { NostrEvent } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import { openRelays } from '@understudy/relays/relays'
+import { createComparisons } from '@understudy/relays/second'
 import { loadSigner } from '@understudy/relays/signer'
 import { loadVerify } from '@understudy/relays/verify'
 import { readAccepted, writeAccepted } from './accepted.ts'
@@ -52,7 +53,11 @@ import { startWatch } from './watch.ts'
 // Order of start: configuration, key, vantage → own relay, other relays → fork → HTTP → what was served before → rules, releases,
 // challenges, heartbeats. Order of stop: the reverse, so that nothing is served that cannot be finished.
 
-const config = readConfig(nodeEnv, process.env)
+const config = readConfig(
+  nodeEnv,
+  process.env,
+  'It reads .env of the folder that it is started in (cp .env.example .env), and the environment.',
+)
 const log = createLog('node', config.LOG_LEVEL)
 const metrics = createMetrics('node')
 const dataDir = resolve(config.DATA_DIR)
@@ -94,7 +99,11 @@ const relay = createRelay({
   url: relayUrl,
   nips: config.ADMINS ? [86, 98] : [],
 })
-const relays = openRelays(config.RELAYS, { verify })
+const relays = openRelays(config.RELAYS, {
+  verify,
+  comparisons: createComparisons,
+  onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
+})
 
 const repository = await prepareRepository({
   dir: join(dataDir, 'repository.git'),

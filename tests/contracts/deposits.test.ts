@@ -322,7 +322,7 @@ describe('the price of shares', () => {
     expect(leaveAfter(app, 3, stranger)).toMatchObject({ outcome: 'ok', value: Cl.uint(1) })
   })
 
-  it('survives a pool that is spent and refilled again and again', () => {
+  it('survives a pool that is spent and refilled again and again', { timeout: 120_000 }, () => {
     const app = network.openApp()
     const amount = 90_000_000n
     for (let epoch = 0; epoch < 8; epoch++) {

@@ -229,6 +229,28 @@ describe('a ban', () => {
     const signature = signHash(settlementHash(message, chainId), attesters[0]!.secret)
     expect(network.settleWith(message, [signature]).outcome).toBe('ERR_QUORUM')
   })
+
+  it('marks the key in the rules that it was about and in the three newest, and in no others', () => {
+    const app = network.openApp()
+    for (const at of [1, 2, 3, 4]) {
+      network.mineTo(app.end(5 * (at - 1)))
+      const change = { app: app.id, from: 5 * at, terms }
+      expect(network.send(changeRules(contracts, change), maintainer).outcome).toBe('ok')
+    }
+    const expel = (at: number, epoch: number, version: number) => {
+      const pair = ['01', '02'].map((byte) => committed(app, at, byte.repeat(32), 3, epoch))
+      const whom = { ...accused(app, at, epoch), version }
+      return network.send(reportCommitments(contracts, whom, [pair[0]!, pair[1]!]), stranger).outcome
+    }
+    expect(expel(0, 20, 5)).toBe('ok')
+    expect(expel(1, 0, 1)).toBe('ok')
+    const marked = [1, 2, 3, 4, 5].map((version) => {
+      const row = network.read(contracts.quorum, 'get-quorum', [Cl.bufferFromHex(app.id), Cl.uint(version)])
+      return /\(banned \(list ?(.*?)\)\)/.exec(cvToString(row))?.[1]
+    })
+    const both = 'true true false'
+    expect(marked).toEqual(['false true false', '', both, both, both])
+  })
 })
 
 describe('two outcomes of the same inputs', () => {

@@ -104,8 +104,11 @@ function play(count, seed) {
 }
 
 async function work() {
-  while (begun < runs && failed === 0 && performance.now() < until) {
+  // In less than a minute a slice might not end its first sequence.
+  const isTime = () => begun === before || until - performance.now() > 60_000
+  while (begun < runs && failed === 0 && isTime()) {
     const count = Math.min(Number(values.slice), runs - begun)
+    while (slices.some((slice) => slice.seed === nextSeed)) nextSeed++
     const seed = nextSeed++
     begun += count
     const { code, output } = await play(count, seed)
@@ -131,7 +134,7 @@ const sequences = sum('sequences')
 console.log(
   JSON.stringify({
     ...{ fuzz: 'contracts', sequences, calls: sum('calls') },
-    ...{ parties: Math.min(...slices.map(({ parties }) => parties)), failed },
+    ...{ parties: slices[0]?.parties ?? 0, failed },
     ...{ seed: slices[0]?.seed ?? Number(values.seed), seeds: slices.map(({ seed }) => seed) },
     ...(sequences < runs && failed === 0 ? { more: '--resume' } : {}),
   }),

@@ -212,7 +212,7 @@ describe('the log', () => {
     expect(new Set(events.map(({ topic }) => topic))).toEqual(new Set(topics))
   })
 
-  it('does not pass with any one event left out', () => {
+  it('does not pass with any one event left out', { timeout: 120_000 }, () => {
     for (const [left, omitted] of entries.entries()) {
       const rest = entries.filter((_, at) => at !== left)
       const noticed = reasonOf(() => {
@@ -224,7 +224,7 @@ describe('the log', () => {
     }
   })
 
-  it('does not pass with any one event changed', () => {
+  it('does not pass with any one event changed', { timeout: 120_000 }, () => {
     for (const [changed, entry] of entries.entries()) {
       // `burn` is a uint in every event: its last byte precedes the next field.
       const at = entry.hex.indexOf(Buffer.from('\x04burn').toString('hex')) + 10 + 2 + 31
@@ -490,7 +490,7 @@ describe('the log reader', () => {
     expect(pages.requests).toBe(3)
   })
 
-  it('pages through a log that is longer than a page', async () => {
+  it('pages through a log that is longer than a page', { timeout: 120_000 }, async () => {
     const app = network.openApp()
     network.bondMirror(app)
     for (let i = 0; i < 120; i++)

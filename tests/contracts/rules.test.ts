@@ -105,7 +105,9 @@ describe('change-rules', () => {
     expect(change(app, 7)).toMatchObject({ outcome: 'ok', value: Cl.uint(3) })
   })
 
-  it('finds the row of the last ended epoch and of all later ones by itself, of any by a hint', () => {
+  it('finds the row of the last ended epoch and of all later ones by itself, of any by a hint', {
+    timeout: 120_000,
+  }, () => {
     const app = network.openApp()
     const rows = [0]
     for (let version = 2; version <= 6; version++) {

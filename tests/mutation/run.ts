@@ -282,14 +282,22 @@ it('breaks the contracts', { timeout: 24 * 3_600_000 }, async () => {
   const until = options.minutes
     ? performance.now() + Number(options.minutes) * 60_000
     : Number.POSITIVE_INFINITY
-  for (const [at, mutant] of mutants.entries()) {
+  // Those argued for last: to survive again they have to survive every test.
+  const isArgued = ({ id }: Mutant) => equivalent[id] !== undefined
+  const inOrder = [...mutants.filter((mutant) => !isArgued(mutant)), ...mutants.filter(isArgued)]
+  for (const [at, mutant] of inOrder.entries()) {
     const known = kept.get(mutant.id)
     if (known) {
       verdicts.push(known)
       continue
     }
     if (performance.now() > until) {
-      finish(3, [JSON.stringify({ mutants: mutants.length, judged: verdicts.length, more: '--resume' })])
+      const killed = verdicts.filter(({ outcome }) => outcome === 'killed').length
+      const survived = verdicts.filter(({ outcome }) => outcome === 'survived').map(({ id }) => id)
+      finish(3, [
+        ...survived.map((id) => `survived: ${id}`),
+        JSON.stringify({ mutants: mutants.length, judged: verdicts.length, killed, more: '--resume' }),
+      ])
       return
     }
     const from = performance.now()

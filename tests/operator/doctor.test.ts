@@ -1,9 +1,11 @@
-import { execFileSync, spawnSync } from 'node:child_process'
+import { execFile, execFileSync, spawnSync } from 'node:child_process'
 import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { createServer, type RequestListener, request, type Server } from 'node:http'
+import { createServer as createTlsServer } from 'node:https'
 import { type AddressInfo, connect } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
 import { createStacksClient } from '@understudy/chain/client'
 import { contractNames } from '@understudy/chain/contracts'
 import { addressOf, confirmed, deployContract, submit, transfer } from '@understudy/chain/transactions'
@@ -13,6 +15,7 @@ import { understudy } from 'understudy/understudy'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { devnetKey } from '../browser/network.ts'
 import { type RunningProgram, startProgram } from '../browser/program.ts'
+import { type Authority, type Certificate, createAuthority, selfSigned } from './certificates.ts'
 
 const folder = mkdtempSync(join(tmpdir(), 'understudy-doctor-'))
 const running: RunningProgram[] = []
@@ -22,6 +25,9 @@ let good: Record<string, string>
 let strangerRelay: string
 let mainnet: string
 let node: URL
+let authority: Authority
+/** A name of this machine. */
+const secure = 'secure.understudy.test'
 
 async function start(...program: Parameters<typeof startProgram>): Promise<RunningProgram> {
   const started = await startProgram(...program)
@@ -70,8 +76,12 @@ async function faultsWith(change: Record<string, string>, now = Date.now, free =
 /** The names of the faults, in order. */
 const named = (faults: readonly Row[]) => faults.map(({ check }) => check)
 
-/** A proxy before the node, which does to answers what the test wants. */
-async function proxy(change: (headers: Record<string, unknown>) => void, upgrade: boolean): Promise<string> {
+/** A proxy before the node, which does to answers what the test wants; with a certificate, one that ends TLS. */
+async function proxy(
+  change: (headers: Record<string, unknown>) => void,
+  upgrade: boolean,
+  certificate?: Certificate,
+): Promise<string> {
   const handle: RequestListener = (incoming, answer) => {
     const { method, url, headers } = incoming
     const onward = request({ host: node.hostname, port: node.port, method, path: url, headers }, (reply) => {
@@ -82,7 +92,7 @@ async function proxy(change: (headers: Record<string, unknown>) => void, upgrade
     onward.on('error', () => answer.destroy())
     incoming.pipe(onward)
   }
-  const server = createServer(handle)
+  const server = certificate ? createTlsServer(certificate, handle) : createServer(handle)
   server.on('upgrade', (incoming, socket) => {
     if (!upgrade) return socket.destroy()
     const onward = connect(Number(node.port), node.hostname, () => {
@@ -98,7 +108,20 @@ async function proxy(change: (headers: Record<string, unknown>) => void, upgrade
   })
   proxies.push(server)
   await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening))
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`
+  const { port } = server.address() as AddressInfo
+  return certificate ? `https://${secure}:${port}` : `http://127.0.0.1:${port}`
+}
+
+/** Runs doctor in a process of its own, which trusts the authority of this test. */
+async function trustingDoctor(change: Record<string, string>): Promise<{ ok: boolean; checks: Row[] }> {
+  const pem = join(folder, 'authority.pem')
+  writeFileSync(pem, authority.pem)
+  const env = { PATH: process.env.PATH, ...good, ...change, NODE_EXTRA_CA_CERTS: pem }
+  const main = fileURLToPath(new URL('../../cli/dist/main.js', import.meta.url))
+  const stdout = await new Promise<string>((done) =>
+    execFile(process.execPath, [main, 'doctor', '--json'], { cwd: folder, env }, (_, out) => done(out)),
+  )
+  return JSON.parse(stdout)
 }
 
 /** Asks until it holds. */
@@ -130,6 +153,7 @@ let maintainer: Record<string, string>
 
 beforeAll(async () => {
   chmodSync(folder, 0o700)
+  authority = await createAuthority()
   mkdirSync(checkout)
   mkdirSync(forge)
   const here = { HOST: '127.0.0.1', PORT: '0' }
@@ -159,7 +183,7 @@ beforeAll(async () => {
     join(folder, 'places.json'),
     JSON.stringify({
       places: [{ name: 'A', network: 64501, latitude: 50, longitude: 8, addresses: ['127.0.0.1'] }],
-      hosts: { 'forge.understudy.test': '127.0.0.1' },
+      hosts: { 'forge.understudy.test': '127.0.0.1', [secure]: '127.0.0.1' },
     }),
   )
   const network = {
@@ -329,10 +353,55 @@ describe('a set-up with one fault is told which', { timeout: 120_000 }, () => {
     ])
   })
 
-  test('tls: there is no certificate', async () => {
-    expect(named(await faultsWith({ PUBLIC_URL: good.PUBLIC_URL!.replace('http', 'https') }))).toEqual([
-      'tls',
+  test('tls: there is none', async () => {
+    const [fault, ...others] = await faultsWith({ PUBLIC_URL: good.PUBLIC_URL!.replace('http', 'https') })
+    expect(fault).toMatchObject({ check: 'tls', detail: expect.stringContaining('does not speak TLS') })
+    expect(fault!.fix).toContain('Caddy')
+    expect(others).toEqual([])
+  })
+
+  test.each([
+    ['is self-signed', /is self-signed/, () => selfSigned(secure)],
+    ['has expired', /has expired/, () => authority.issue(secure, -1)],
+    ['is for another name', /is not for secure/, () => authority.issue('other.understudy.test', 30)],
+  ])('tls: the certificate %s', async (_, words, certificate) => {
+    const PUBLIC_URL = await proxy(() => {}, true, await certificate())
+    const { checks } = await trustingDoctor({ PUBLIC_URL })
+    const faults = checks.filter(({ state }) => state === 'fault')
+    expect(faults).toEqual([
+      {
+        check: 'tls',
+        state: 'fault',
+        detail: expect.stringMatching(words),
+        fix: expect.stringContaining('Caddy'),
+      },
     ])
+  })
+
+  test('tls: nobody vouches for who signed the certificate', async () => {
+    const PUBLIC_URL = await proxy(() => {}, true, await authority.issue(secure, 30))
+    // Without that authority's certificate, as every visitor is.
+    const [fault] = await faultsWith({ PUBLIC_URL })
+    expect(fault).toMatchObject({
+      check: 'tls',
+      detail: expect.stringContaining('nobody whom browsers trust'),
+    })
+    expect(fault!.fix).toContain('fullchain.pem')
+  })
+
+  test('and none behind a proxy with a good certificate, once the chain names that address', async () => {
+    const PUBLIC_URL = await proxy(() => {}, true, await authority.issue(secure, 30))
+    const key = getPublicKey(
+      Buffer.from(readFileSync(join(good.DATA_DIR!, 'node.key'), 'utf8').trim(), 'hex'),
+    )
+    await done(good, 'mirror', 'register', '--endpoint', PUBLIC_URL, '--node-key', key)
+    try {
+      const { ok, checks } = await trustingDoctor({ PUBLIC_URL })
+      expect(checks.filter(({ state }) => state !== 'ok')).toEqual([])
+      expect(ok).toBe(true)
+    } finally {
+      await done(good, 'mirror', 'register')
+    }
   })
 
   test('port: another program has it', async () => {

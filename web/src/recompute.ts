@@ -6,6 +6,7 @@ import { writeBundle } from '@understudy/protocol/epochBundle'
 import { explainMirror } from '@understudy/protocol/explain'
 import { epochEvents } from '@understudy/relays/epoch'
 import { openRelays } from '@understudy/relays/relays'
+import { createComparisons } from '@understudy/relays/second'
 import { loadVerify } from '@understudy/relays/verify'
 
 // Loaded on click only: it is the whole verifier.
@@ -25,7 +26,7 @@ export type Recomputation =
 /** Computes an epoch's outcome again from what attesters published, and compares it with the root and the claims on chain. */
 export async function recompute(network: NetworkView, app: string, epoch: number): Promise<Recomputation> {
   const verify = await loadVerify()
-  const relays = openRelays(network.relays, { verify })
+  const relays = openRelays(network.relays, { verify, comparisons: createComparisons })
   try {
     const { chainId } = network
     const contracts = network.contracts as Contracts

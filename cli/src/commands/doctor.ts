@@ -25,7 +25,7 @@ export const doctor = (io: Io) =>
               check: 'configuration',
               state: 'fault' as const,
               detail: read.problems.join(' '),
-              fix: 'set it in .env; docs/environment.md lists all variables',
+              fix: 'set it in .env of this folder (cp .env.example .env); docs/environment.md lists all variables',
             },
           ]
       const faults = rows.filter(({ state }) => state === 'fault')

@@ -16,6 +16,7 @@ import { appId } from '@understudy/protocol/app'
 import { epochAt, epochStart } from '@understudy/protocol/epoch'
 import { kinds } from '@understudy/protocol/kinds'
 import { type MirrorAnnouncement, parseMirror } from '@understudy/protocol/mirror'
+import { formatMoney } from '@understudy/protocol/money'
 import { openRelays } from '@understudy/relays/relays'
 import { loadVerify } from '@understudy/relays/verify'
 import type { z } from 'zod'
@@ -45,6 +46,8 @@ export interface Known {
   vantage?: Vantage
   self?: NodeSelf
   reply?: Reply
+  /** What is wrong with TLS, as OpenSSL calls it. */
+  tls?: string
 }
 
 export interface Check {
@@ -69,6 +72,38 @@ const words: Partial<Record<DialReason, string>> = {
   unreachable: 'no route to it',
   reset: 'the connection was cut',
   'own-network': 'this machine has no route to it',
+}
+
+/** What is wrong with a certificate, and what mends it. */
+function tlsFault(code: string, host: string): readonly [problem: string, fix: string] {
+  const caddy = 'Caddy fetches one when ports 80 and 443 lead to it: docker compose logs caddy'
+  switch (code) {
+    case 'DEPTH_ZERO_SELF_SIGNED_CERT':
+    case 'SELF_SIGNED_CERT_IN_CHAIN':
+      return [`the certificate for ${host} is self-signed, and no browser trusts it`, caddy]
+    case 'CERT_HAS_EXPIRED':
+      return [`the certificate for ${host} has expired`, `renew it. ${caddy}`]
+    case 'CERT_NOT_YET_VALID':
+      return [`the certificate for ${host} is not valid yet`, 'are the clocks right, here and there?']
+    case 'ERR_TLS_CERT_ALTNAME_INVALID':
+      return [
+        `the certificate there is not for ${host}`,
+        `set PUBLIC_URL to the name that it is for, or get one for ${host}: ${caddy}`,
+      ]
+    case 'UNABLE_TO_VERIFY_LEAF_SIGNATURE':
+    case 'UNABLE_TO_GET_ISSUER_CERT':
+    case 'UNABLE_TO_GET_ISSUER_CERT_LOCALLY':
+      return [
+        `nobody whom browsers trust vouches for the certificate for ${host}`,
+        'let the server send the whole chain (fullchain.pem), from an authority that browsers know',
+      ]
+    case 'ERR_SSL_WRONG_VERSION_NUMBER':
+    case 'ERR_SSL_PACKET_LENGTH_TOO_LONG':
+    case 'EPROTO':
+      return [`what answers for ${host} does not speak TLS`, 'put Caddy before the node: compose.yaml has it']
+    default:
+      return [`no TLS with ${host}${code && ` (${code})`}`, `does it have a certificate? ${caddy}`]
+  }
 }
 
 /** Asks the node from outside, as visitors do: its public name, an address that may be dialled. */
@@ -332,7 +367,10 @@ export const checks: readonly Check[] = [
         known.reply = reply
         return fine(`${known.config.PUBLIC_URL} answers`)
       }
-      if (reply.reason === 'tls') return fine('it answers, though not as HTTPS')
+      if (reply.reason === 'tls') {
+        if (reply.code) known.tls = reply.code
+        return fine('it answers, though not as HTTPS')
+      }
       if (reply.reason === 'scheme')
         return fault(
           `PUBLIC_URL: ${known.config.PUBLIC_URL} is not https`,
@@ -347,15 +385,15 @@ export const checks: readonly Check[] = [
   {
     name: 'tls',
     needs: ['reach'],
-    async run({ config, reply }) {
+    async run({ config, reply, tls = '' }) {
       if (reply)
         return fine(
-          config.PUBLIC_URL.startsWith('https:') ? 'the certificate is valid' : 'not on the local network',
+          config.PUBLIC_URL.startsWith('https:')
+            ? 'the certificate is valid'
+            : 'none: the local network alone takes plain HTTP',
         )
-      return fault(
-        `PUBLIC_URL: no valid certificate for ${hostOf(config.PUBLIC_URL)}`,
-        'Caddy fetches one when ports 80 and 443 lead to it: docker compose logs caddy',
-      )
+      const [problem, fix] = tlsFault(tls, hostOf(config.PUBLIC_URL))
+      return fault(`PUBLIC_URL: ${problem}`, fix)
     },
   },
   {
@@ -531,7 +569,9 @@ export const checks: readonly Check[] = [
         )
       const next = Math.max(0, epochAt(app!.schedule, chain!.info.burnHeight) + 1)
       const counts = bondAt(mirror, epochStart(app!.schedule, Math.max(0, next - 1))) > 0n
-      return fine(`${mirror.bond} µSTX, ${counts ? 'counting' : `counting from epoch ${next} on`}`)
+      return fine(
+        `${formatMoney(mirror.bond, app!.asset)}, ${counts ? 'counting' : `counting from epoch ${next} on`}`,
+      )
     },
   },
 ]

@@ -3,6 +3,7 @@ import { join, resolve } from 'node:path'
 import { createStacksClient } from '@understudy/chain/client'
 import type { AppConfig } from '@understudy/client/config'
 import { appId, coordinateOf } from '@understudy/protocol/app'
+import { formatMoney } from '@understudy/protocol/money'
 import { encodeGeohash } from '@understudy/protocol/place'
 import { z } from 'zod'
 import { deployContracts, fillAccounts } from './chain.ts'
@@ -312,7 +313,7 @@ async function build(options: NetworkOptions, ground: Ground): Promise<Network> 
     const place = placeOf(mirror.place)
     stages.tell({
       stage: 'mirrored',
-      text: `${mirror.name} is mirror ${done.mirror}, says it stands in ${place.city}, bond ${done.bond} µSTX`,
+      text: `${mirror.name} is mirror ${done.mirror}, says it stands in ${place.city}, bond ${formatMoney(BigInt(done.bond), 'stx')}`,
       data: { name: mirror.name, ...done },
     })
   })
@@ -459,7 +460,11 @@ async function fundOnce(
     ['fund', '--app', coordinate, '--amount', String(deposit)],
     funder.folder,
   )
-  stages.tell({ stage: 'funded', text: `${done.free} µSTX are in the pool: ${done.txid}`, data: done })
+  stages.tell({
+    stage: 'funded',
+    text: `${formatMoney(BigInt(done.free), 'stx')} are in the pool: ${done.txid}`,
+    data: done,
+  })
 }
 
 /** The embedded server's URL, with the password that lies beside its folder. */

@@ -1,3 +1,4 @@
+import { inWhole } from '@understudy/protocol/money'
 import { z } from 'zod'
 import type { Failover } from './failover.ts'
 import type { Network } from './network.ts'
@@ -35,7 +36,7 @@ export interface Row {
   readonly probes: string
   readonly availability: string
   readonly bond: string
-  /** µSTX. */
+  /** STX. */
   readonly paid: string
   readonly txid: string
   readonly why: string
@@ -71,8 +72,8 @@ export async function summarise(network: Network, epoch: number): Promise<EpochS
         place: place ? `${place.name} ${place.city}, claimed (${mirror.claim})` : mirror.claim,
         probes: `${mirror.passed}/${mirror.passed + mirror.failed}`,
         availability: ppm(mirror.reported),
-        bond: mirror.bond,
-        paid: mirror.amount,
+        bond: inWhole(BigInt(mirror.bond), 'stx'),
+        paid: inWhole(BigInt(mirror.amount), 'stx'),
         txid: mirror.amount === '0' ? '–' : `${outcome.txid.slice(0, 14)}…`,
         why: mirror.reason
           ? [mirror.reason, ...(reasons.length > 0 ? [`(${reasons.join(', ')})`] : [])].join(' ')
@@ -109,8 +110,8 @@ const headings: Row = {
   place: 'place',
   probes: 'passed',
   availability: 'availability',
-  bond: 'bond µSTX',
-  paid: 'paid µSTX',
+  bond: 'bond STX',
+  paid: 'paid STX',
   txid: 'settled by',
   why: 'why nothing',
 }

@@ -8,6 +8,7 @@ import { epochAt, epochEnd } from '@understudy/protocol/epoch'
 import { type NostrEvent, tag } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import { parseMirror } from '@understudy/protocol/mirror'
+import { formatMoney } from '@understudy/protocol/money'
 import { parseSeen } from '@understudy/protocol/seen'
 import { openRelays } from '@understudy/relays/relays'
 import { loadVerify } from '@understudy/relays/verify'
@@ -181,7 +182,7 @@ export async function watchNetwork(
         stages.tell({
           stage: 'settled',
           epoch,
-          text: `epoch ${epoch}: ${allocated} µSTX in ${count} payments, payable from burn block ${burn + challenge}: ${txid}`,
+          text: `epoch ${epoch}: ${formatMoney(allocated, 'stx')} in ${count} payments, payable from burn block ${burn + challenge}: ${txid}`,
           data: { allocated, count, txid },
         }),
       )
@@ -190,7 +191,7 @@ export async function watchNetwork(
           stages.tell({
             stage: 'claimed',
             epoch,
-            text: `epoch ${epoch}: ${settlement.paid} µSTX paid in ${settlement.claims.size} claims`,
+            text: `epoch ${epoch}: ${formatMoney(settlement.paid, 'stx')} paid in ${settlement.claims.size} claims`,
             data: { paid: settlement.paid, claims: settlement.claims.size },
           }),
         )

@@ -1,6 +1,10 @@
+import { mkdtempSync, rmSync } from 'node:fs'
 import { createServer, type Server, type Socket } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import type { NostrEvent, Verify } from '@understudy/protocol/event'
 import { openRelays } from '@understudy/relays/relays'
+import { createComparisons } from '@understudy/relays/second'
 import { loadVerify } from '@understudy/relays/verify'
 import { afterEach, beforeAll, describe, expect, test, vi } from 'vitest'
 import { author, startRelay, testTime } from './fixture.ts'
@@ -166,6 +170,46 @@ test('an answer longer than the relay’s limit is read page by page', { timeout
   // A machine that does much else may need longer than a subscription waits before it calls itself caught up.
   relays.subscribe([{ kinds: [4617] }], { onEvent: ({ id }) => heard.add(id) })
   await until(() => expect(heard.size).toBe(1_234), 60_000)
+})
+
+describe('a second with more events than the relay hands out at once', () => {
+  const crowded = testTime - 10
+  /** A relay whose answers end at a hundred events, 350 of a second and ten around it. */
+  async function startCrowded() {
+    const dir = mkdtempSync(join(tmpdir(), 'understudy-second-'))
+    const store = openStore(join(dir, 'relay.sqlite'))
+    cleanups.push(() => {
+      store.close()
+      rmSync(dir, { recursive: true })
+    })
+    const { url } = await start({ store, limits: { limit: 100 } })
+    const events = Array.from({ length: 360 }, (_, i) =>
+      alice.sign({ content: String(i), created_at: i < 350 ? crowded : crowded - 355 + i }),
+    )
+    store.insert(events.map((event) => ({ event, json: JSON.stringify(event) })))
+    return { url, ids: events.map(({ id }) => id).sort() }
+  }
+
+  test('is read whole by NIP-77, and so is what lies before it', async () => {
+    const { url, ids } = await startCrowded()
+    const onIncomplete = vi.fn()
+    const relays = openMany([url], { comparisons: createComparisons, onIncomplete })
+    const queries = Array.from({ length: 4 }, () => relays.query([{ kinds: [4617] }], { timeoutMs: 60_000 }))
+    for (const found of await Promise.all(queries)) expect(found.map(({ id }) => id).sort()).toEqual(ids)
+    const heard = new Set<string>()
+    relays.subscribe([{ kinds: [4617] }], { onEvent: ({ id }) => heard.add(id) })
+    await until(() => expect([...heard].sort()).toEqual(ids))
+    expect(await relays.query([{ kinds: [4617], limit: 3 }])).toHaveLength(3)
+    expect(onIncomplete).not.toHaveBeenCalled()
+  })
+
+  test('is told of when NIP-77 is not to be had; what lies before it is read all the same', async () => {
+    const { url } = await startCrowded()
+    const onIncomplete = vi.fn()
+    const found = await openMany([url], { onIncomplete }).query([{ kinds: [4617] }], { timeoutMs: 60_000 })
+    expect(found.filter(({ created_at }) => created_at < crowded)).toHaveLength(5)
+    expect(onIncomplete.mock.calls).toEqual([[{ url, second: crowded }]])
+  })
 })
 
 test('ephemeral challenges and answers pass both ways', async () => {

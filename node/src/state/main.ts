@@ -9,6 +9,7 @@ import { vantageOf } from '@understudy/host/places'
 import { onShutdown } from '@understudy/host/shutdown'
 import { appId } from '@understudy/protocol/app'
 import { openRelays } from '@understudy/relays/relays'
+import { createComparisons } from '@understudy/relays/second'
 import { loadVerify } from '@understudy/relays/verify'
 import { z } from 'zod'
 import { appVariable } from '../config.ts'
@@ -65,7 +66,11 @@ const relay = createRelay({
   now: Date.now,
   log,
 })
-const relays = openRelays(config.RELAYS, { verify: await loadVerify() })
+const relays = openRelays(config.RELAYS, {
+  verify: await loadVerify(),
+  comparisons: createComparisons,
+  onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
+})
 const dialled = guardedConnect(vantage)
 const siblings = createSiblings({
   relay,

@@ -59,11 +59,12 @@ export function parseEnv<S extends z.ZodObject>(schema: S, env: Env): ParsedEnv<
   return { ok: false, problems: [...new Set(problems)] }
 }
 
-/** The program's configuration; on a bad one prints what to set and exits 2. For `main.ts` alone. */
-export function readConfig<S extends z.ZodObject>(schema: S, env: Env): z.output<S> {
+/** The program's configuration; on a bad one prints what to set, and the hint, and exits 2. For `main.ts` alone. */
+export function readConfig<S extends z.ZodObject>(schema: S, env: Env, hint?: string): z.output<S> {
   const read = parseEnv(schema, env)
   if (read.ok) return read.value
   for (const problem of read.problems) console.error(problem)
+  if (hint) console.error(hint)
   process.exit(2)
 }
 

@@ -236,7 +236,7 @@ describe('TLS', () => {
   ])('refuses one for %s, whatever its common name says', async (_, value) => {
     const { port, secureContext } = await servingTls([{ type: 'dns', value }], later())
     const reply = await dial(`https://site.test:${port}/`, loopback, { secureContext })
-    expect(reply).toMatchObject({ ok: false, reason: 'tls' })
+    expect(reply).toMatchObject({ ok: false, reason: 'tls', code: 'ERR_TLS_CERT_ALTNAME_INVALID' })
   })
 
   test('refuses one that has expired, and one that nobody vouches for', async () => {
@@ -244,8 +244,12 @@ describe('TLS', () => {
     const expired = await servingTls(names, new Date(Date.now() - day))
     expect(await dial(`https://site.test:${expired.port}/`, loopback, expired)).toMatchObject({
       reason: 'tls',
+      code: 'CERT_HAS_EXPIRED',
     })
     const { port } = await servingTls(names, later())
-    expect(await dial(`https://site.test:${port}/`, loopback)).toMatchObject({ reason: 'tls' })
+    expect(await dial(`https://site.test:${port}/`, loopback)).toMatchObject({
+      reason: 'tls',
+      code: 'DEPTH_ZERO_SELF_SIGNED_CERT',
+    })
   })
 })

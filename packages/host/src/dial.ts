@@ -39,6 +39,8 @@ export interface Failure {
   readonly reason: DialReason
   /** Address dialled, when it came that far. */
   readonly address?: string
+  /** For `tls`: what Node or OpenSSL calls it, for instance `CERT_HAS_EXPIRED`. */
+  readonly code?: string
 }
 
 /** Milliseconds that each phase took. `firstByte` runs from the request's last byte, `lastByte` from the first. */
@@ -222,10 +224,10 @@ function openSocket(
     let connected = 0
     const socket = secure ? connectSecure(target, host, options.secureContext) : connectTcp(target)
     socket.setNoDelay(true)
-    const fail = (reason: DialReason) => {
+    const fail = (reason: DialReason, code?: string) => {
       clearTimeout(timer)
       socket.destroy()
-      resolve({ ok: false, reason, address })
+      resolve({ ok: false, reason, address, ...(reason === 'tls' && code ? { code } : {}) })
     }
     const timer = setTimeout(() => fail('timeout'), Math.max(0, deadline - performance.now()))
     const opened = () => {
@@ -241,7 +243,9 @@ function openSocket(
       if (!secure) opened()
     })
     if (secure) socket.once('secureConnect', opened)
-    socket.once('error', (error: NodeJS.ErrnoException) => fail(connectReason(error, connected > 0)))
+    socket.once('error', (error: NodeJS.ErrnoException) =>
+      fail(connectReason(error, connected > 0), error.code),
+    )
   })
 }
 
@@ -265,7 +269,10 @@ function connectSecure(
       const named = literal
         ? certificate?.checkIP(host)
         : certificate?.checkHost(host, { subject: 'never', partialWildcards: false })
-      return named ? undefined : new Error(`the certificate is not for ${host}`)
+      if (named) return undefined
+      return Object.assign(new Error(`the certificate is not for ${host}`), {
+        code: 'ERR_TLS_CERT_ALTNAME_INVALID',
+      })
     },
   })
   socket.getPeerCertificate = () => noCertificate

@@ -1,7 +1,7 @@
 import * as z from 'zod/mini'
 import { hex32 } from './schema.ts'
 
-/** Money in µSTX as a decimal string: JSON numbers cannot hold it. */
+/** Money in the smallest unit of the app's asset as a decimal string: JSON numbers cannot hold it. */
 const money = z.string().check(z.regex(/^\d{1,39}$/))
 const height = z.int().check(z.minimum(0))
 const ppm = z.int().check(z.minimum(0), z.maximum(1_000_000))
@@ -87,7 +87,10 @@ export const appViewSchema = z.object({
   mirrorsUp: height,
   release: z.nullable(releaseViewSchema),
   pool: poolViewSchema,
+  /** Those of the running epoch. */
   rules: rulesViewSchema,
+  /** Newer ones, which govern later; what is deposited now has to accept these. */
+  announced: z.nullable(rulesViewSchema),
 })
 
 /** Row of GET /api/apps/:app/mirrors */
@@ -161,7 +164,7 @@ export const leafProofSchema = z.object({
   claimTxid: txid,
 })
 
-/** GET /api/apps/:app/accounts/:address: what a Stacks account has in an app. Money in µSTX. */
+/** GET /api/apps/:app/accounts/:address: what a Stacks account has in an app. Money in the smallest unit of the app's asset. */
 export const accountViewSchema = z.object({
   address: z.string(),
   /** What it deposited, as shares; what they are worth now falls as epochs are settled. */

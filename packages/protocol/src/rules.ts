@@ -1,7 +1,7 @@
 /** Levels that can count towards a place. `network` is an autonomous system within the place. */
 export type Level = 'continent' | 'country' | 'network'
 
-/** One immutable row of an app's rules: governs epochs `from` ≤ n < `until`. Money in µSTX, heights in burn blocks. */
+/** One immutable row of an app's rules: governs epochs `from` ≤ n < `until`. Money in the smallest unit of the app's asset, heights in burn blocks. */
 export interface Rules {
   readonly version: number
   readonly from: number

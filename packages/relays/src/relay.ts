@@ -8,6 +8,7 @@ import {
 } from '@understudy/protocol/event'
 import { type Circuit, createBreaker } from './breaker.ts'
 import { type Filter, matchFilter } from './filter.ts'
+import type { Comparisons, ComparisonsOptions } from './second.ts'
 import { maxFrameLength, runtimeSocket, type Socket, type SocketConstructor } from './socket.ts'
 
 export interface RelayOptions {
@@ -33,6 +34,10 @@ export interface RelayOptions {
   readonly canaryEvery?: number
   /** Silence after which the answer to a question counts as not given, ms. */
   readonly answerMs?: number
+  /** With it a second that holds more events than a relay hands out at once is read whole, where the relay speaks NIP-77. */
+  readonly comparisons?: (options: ComparisonsOptions) => Comparisons
+  /** A relay has, or may have, further events of a second (since 1970) and cannot be asked for them. */
+  readonly onIncomplete?: (gap: { readonly url: string; readonly second: number }) => void
 }
 
 export type RelayState = 'connecting' | 'open' | 'waiting' | 'closed'
@@ -45,6 +50,8 @@ export interface RelayStatus {
   readonly lastError?: string
   /** `open`: it failed too often in a row; only what cannot do without it waits for it. */
   readonly circuit: Circuit
+  /** False from the second failed attempt in a row until a connection has lived for five seconds. */
+  readonly steady: boolean
   /** Publications on the wire without an OK, those that wait for their turn, and the most that ever did of both together. */
   readonly inFlight: number
   readonly queued: number
@@ -60,6 +67,8 @@ export interface Question {
   readonly filter: Filter
   /** Stays open after the stored events, and is asked again after every reconnect. */
   readonly live: boolean
+  /** The answer is one page; whether that is all is the asker's to see. */
+  readonly single?: boolean
   /** True for events that are verified already and need no second look. */
   known(id: string): boolean
   /** Verified, and what the filter asks for. */
@@ -117,9 +126,8 @@ const settledMs = 5_000
 type Frame =
   | readonly ['EVENT', string, unknown]
   | readonly ['OK', string, boolean, string]
-  | readonly ['EOSE' | 'CLOSED' | 'NOTICE' | 'AUTH' | 'NEG-MSG' | 'NEG-ERR', string, string]
-
-const plainTypes: ReadonlySet<unknown> = new Set(['EOSE', 'CLOSED', 'NOTICE', 'AUTH', 'NEG-MSG', 'NEG-ERR'])
+  | readonly [(typeof plainTypes)[number], string, string]
+const plainTypes = ['EOSE', 'CLOSED', 'NOTICE', 'AUTH', 'NEG-MSG', 'NEG-ERR'] as const
 
 function parseFrame(data: unknown): Parsed<Frame> {
   if (typeof data !== 'string') return refused('a binary frame')
@@ -136,8 +144,8 @@ function parseFrame(data: unknown): Parsed<Frame> {
   const text = (value: unknown) => (typeof value === 'string' ? value : '')
   if (type === 'EVENT') return parsed([type, id, third])
   if (type === 'OK') return parsed([type, id, third === true, text(fourth)])
-  if (plainTypes.has(type)) return parsed([type, id, text(third)] as Frame)
-  return refused('a frame of an unknown type')
+  const plain = plainTypes.find((one) => one === type)
+  return plain ? parsed([plain, id, text(third)]) : refused('a frame of an unknown type')
 }
 
 /** How far the stored events of one question have been read on this connection. */
@@ -158,8 +166,8 @@ interface Request {
   readonly reading: Reading
   readonly asked: Filter
   readonly live: boolean
-  /** Asks for one crowded second. */
-  readonly crowd: boolean
+  /** Of one crowded second: the ids that came. */
+  readonly crowd: string[] | undefined
   ended: boolean
   /** On the wire; before, it waits for its turn. */
   sent: boolean
@@ -219,6 +227,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
   let held: string[] = []
   let canary: object | undefined
   const negotiations = new Map<string, { hear(message: string): void; end(outcome: PublishOutcome): void }>()
+  const comparisons = options.comparisons?.({ send, ask, silenceMs: answerMs })
 
   const pause = (attempt: number) =>
     Math.min(maxBackoffMs, backoffMs * 2 ** Math.min(attempt, 20)) * (0.5 + random() / 2)
@@ -273,6 +282,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     socket = undefined
     for (const request of requests.values()) clearTimeout(request.deadline)
     requests.clear()
+    comparisons?.clear()
     waiting = new Map([...flying, ...waiting])
     flying = new Map()
     held = []
@@ -317,9 +327,12 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     request(reading, since > 0 ? { ...filter, since } : filter, live)
   }
 
-  function request(reading: Reading, filter: Filter, live: boolean, crowd = false): void {
+  function request(reading: Reading, filter: Filter, live: boolean, crowd?: Request['crowd']): void {
     const id = `u${++serial}`
-    const asked = { ...filter, limit: Math.min(crowd ? crowdSize : pageSize, reading.wanted) }
+    const asked = {
+      ...filter,
+      limit: crowd ? Math.min(crowdSize, filter.limit ?? crowdSize) : Math.min(pageSize, reading.wanted),
+    }
     const none = { ended: false, sent: false, late: false, heardAt: 0, count: 0, fresh: 0 }
     requests.set(id, { reading, asked, live, crowd, ...none, oldest: Number.POSITIVE_INFINITY })
     readOn()
@@ -384,16 +397,39 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     pump()
     const { reading, asked, oldest } = page
     reading.wanted -= page.fresh
-    if (page.count >= completeBelow && reading.wanted > 0) {
+    if (page.count >= completeBelow && reading.wanted > 0 && !reading.question.single) {
       // The next page begins at the second where this one ended; one that fills a page is read by itself, then left.
       if (oldest !== asked.until) return request(reading, { ...asked, until: oldest }, false)
-      if (!page.crowd) return request(reading, { ...asked, since: oldest }, false, true)
-      const since = sinceOf(reading)
-      if (oldest > since) return request(reading, { ...asked, since, until: oldest - 1 }, false)
+      const second = { ...reading.question.filter, since: oldest, until: oldest }
+      if (!page.crowd) return request(reading, second, false, [])
+      if (page.count === second.limit) return catchUp(reading)
+      // Relays cap an answer at a round number: a second that fills one may hold more.
+      if (page.count % 100) return readBefore(reading, oldest)
+      const onRead = (complete: boolean) => {
+        if (!complete) options.onIncomplete?.({ url, second: oldest })
+        readBefore(reading, oldest)
+      }
+      return comparisons ? comparisons.read(reading, second, page.crowd, onRead) : onRead(false)
     }
+    catchUp(reading)
+  }
+
+  function catchUp(reading: Reading): void {
     reading.caughtUp = true
     reading.refusals = 0
     reading.question.onCaughtUp()
+  }
+
+  function readBefore(reading: Reading, second: number) {
+    const since = sinceOf(reading)
+    if (second > since) request(reading, { ...reading.question.filter, since, until: second - 1 }, false)
+    else catchUp(reading)
+  }
+
+  /** Ends whatever is being read for it. */
+  function leave(reading: Reading): void {
+    for (const [id, request] of requests) if (request.reading === reading) finish(id)
+    comparisons?.leave(reading)
   }
 
   function strike(reason: string): void {
@@ -414,6 +450,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     if (!known && !verify(value)) return strike('sent an event with a bad id or signature')
     if (!request.ended && matchFilter(asked, value)) {
       request.count++
+      request.crowd?.push(value.id)
       if (value.created_at !== asked.until) request.fresh++
       request.oldest = Math.min(request.oldest, value.created_at)
     }
@@ -531,6 +568,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
       const accepted = frame[2] || frame[3].startsWith('duplicate:')
       return onAnswer(frame[1], accepted ? { ok: true } : refused((frame[3] || 'refused').slice(0, 200)))
     }
+    if (frame[0] !== 'EVENT' && comparisons?.take(frame[0], frame[1], frame[2])) return
     if (frame[0] === 'NOTICE') {
       lastError = `notice: ${frame[1].slice(0, 150)}`
       return
@@ -554,7 +592,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     const failed = !reading.caughtUp
     reading.caughtUp = false
     if (reading.question.live) {
-      for (const [other, { reading: of }] of requests) if (of === reading) finish(other)
+      leave(reading)
       reading.retry = setTimeout(
         () => {
           if (state === 'open' && readings.has(reading)) begin(reading)
@@ -584,7 +622,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
       close() {
         if (!readings.delete(reading)) return
         clearTimeout(reading.retry)
-        for (const [id, request] of requests) if (request.reading === reading) finish(id)
+        leave(reading)
       },
     }
   }
@@ -627,6 +665,7 @@ export function openRelay(url: string, options: RelayOptions): Relay {
       state,
       failures,
       circuit: breaker.circuit(),
+      steady: failures < 2 || (state === 'open' && now() - openedAt >= settledMs),
       inFlight: flying.size,
       queued: waiting.size,
       highWater,

@@ -3,6 +3,7 @@ import type { NostrEvent } from '@understudy/protocol/event'
 import { afterEach, describe, expect, test, vi } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { openRelays } from './relays.ts'
+import { createComparisons } from './second.ts'
 import { loadSigner } from './signer.ts'
 import { loadVerify } from './verify.ts'
 
@@ -212,3 +213,60 @@ test('without relays everything ends at once', async () => {
 test('a URL that is none is refused at once', () => {
   expect(() => open(['https://relay.test/'])).toThrow('https://relay.test/: not a ws(s) URL')
 })
+
+test('nobody waits for a relay whose connections break one after the other, until one of them lasts', async () => {
+  let answering = false
+  const unsteady = await startLiar(([type, id], say, ws) => {
+    if (type !== 'REQ') return
+    if (unsteady.connections() <= 2) ws.terminate()
+    else if (answering) say('EOSE', id)
+  })
+  const well = await startLiar(([type, id], say) => {
+    if (type === 'REQ') say('EOSE', id)
+  })
+  let now = 1_800_000_000_000
+  const relays = open([unsteady.url, well.url], { now: () => now })
+  for (const failures of [1, 2]) {
+    await until(() => expect(relays.status().map(({ state }) => state)).toEqual(['open', 'open']))
+    await relays.query([{ kinds: [4617] }])
+    await until(() => expect(relays.status()[0]).toMatchObject({ state: 'open', failures }))
+  }
+  expect(relays.status()[0]).toMatchObject({ circuit: 'closed', steady: false })
+  // Time stands still: whoever waited for the other would wait for ever.
+  vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] })
+  cleanups.push(() => vi.useRealTimers())
+  expect(await relays.query([{ kinds: [4617] }])).toEqual([])
+  now += 5_000
+  expect(relays.status()[0]!.steady).toBe(true)
+  answering = true
+  expect(await relays.query([{ kinds: [4617] }])).toEqual([])
+})
+
+test.each([
+  ['says that it knows no such thing', (say: Say) => say('NOTICE', 'unknown message')],
+  ['refuses', (say: Say, id: string) => say('NEG-ERR', id, 'blocked: not here')],
+  ['says nothing', () => {}],
+  ['answers with nonsense', (say: Say, id: string) => say('NEG-MSG', id, '61ff')],
+])(
+  'a crowded second of a relay that compares nothing and %s is incomplete, and said to be',
+  async (_, answer) => {
+    const second = 1_800_000_000
+    const events = Array.from({ length: 100 }, (_, i) => sign(String(i)))
+    const { url } = await startLiar(([type, id, filter], say) => {
+      if (type === 'NEG-OPEN') answer(say, id)
+      if (type !== 'REQ') return
+      const { until = second } = filter as { until?: number }
+      if (until >= second) for (const event of events) say('EVENT', id, event)
+      say('EOSE', id)
+    })
+    const gaps: unknown[] = []
+    const relays = open([url], {
+      comparisons: createComparisons,
+      answerMs: 200,
+      onIncomplete: (gap) => gaps.push(gap),
+    })
+    const found = await relays.query([{ kinds: [4617] }], { timeoutMs: 60_000 })
+    expect(found).toHaveLength(100)
+    expect(gaps).toEqual([{ url, second }])
+  },
+)

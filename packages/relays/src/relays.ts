@@ -82,15 +82,16 @@ export function openRelays(urls: readonly string[], options: RelayOptions): Rela
   }
 
   /**
-   * Relays whose answer is worth waiting for: those that are up or try for the first time, whose circuit is closed, and that lately
-   * answered in time; all when there are none. The others are asked all the same.
+   * Relays whose answer is worth waiting for: those that are up or try for the first time, whose circuit is closed, whose connections
+   * last, and that lately answered in time; all when there are none. The others are asked all the same.
    */
   function hopeful(): Relay[] {
     const all = [...relays.values()]
     const up = all.filter((relay) => {
-      const { state, failures, circuit } = relay.status()
+      const { state, failures, circuit, steady } = relay.status()
       const late = slow.get(relay)
-      if (circuit !== 'closed' || (late && late.misses >= maxMisses && now() - late.at < slowMs)) return false
+      if (circuit !== 'closed' || !steady || (late && late.misses >= maxMisses && now() - late.at < slowMs))
+        return false
       return state === 'open' || (state === 'connecting' && failures === 0)
     })
     return up.length > 0 ? up : all

@@ -7,6 +7,7 @@ import type { Vantage } from '@understudy/host/vantage'
 import type { NetworkView } from '@understudy/protocol/api'
 import type { Verify } from '@understudy/protocol/event'
 import { openRelays, type Relays } from '@understudy/relays/relays'
+import { createComparisons } from '@understudy/relays/second'
 import type { Hono } from 'hono'
 import type { Pool } from 'pg'
 import type { Archive } from './archive/archive.ts'
@@ -191,6 +192,8 @@ export function openProgram(parts: ProgramParts): Program {
     follow() {
       relays = openRelays(parts.relays, {
         verify,
+        comparisons: createComparisons,
+        onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
         now,
         random,
         WebSocket: guardedSocket(vantage, parts.relays),

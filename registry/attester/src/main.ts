@@ -15,6 +15,7 @@ import { onShutdown } from '@understudy/host/shutdown'
 import { attesterTemplate } from '@understudy/protocol/attester'
 import { encodeGeohash } from '@understudy/protocol/place'
 import { openRelays, relayUrl } from '@understudy/relays/relays'
+import { createComparisons } from '@understudy/relays/second'
 import { loadVerify } from '@understudy/relays/verify'
 import { createChainView } from './chain-view.ts'
 import { paceOf, config as schema } from './config.ts'
@@ -58,7 +59,11 @@ const postgres = config.DATABASE_URL
   : await openPostgres({ dataDir: join(config.DATA_DIR, 'postgres'), log })
 const pool = connect(config.DATABASE_URL ?? postgres!.url, log)
 const db = await untilAnswered(() => openDatabase(pool))
-const relays = openRelays(config.RELAYS, { verify })
+const relays = openRelays(config.RELAYS, {
+  verify,
+  comparisons: createComparisons,
+  onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
+})
 
 const desk: Desk = {
   db,

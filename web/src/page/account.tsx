@@ -8,9 +8,11 @@ import { Field } from '../part/field.tsx'
 import { Loading } from '../part/loading.tsx'
 import { AssetContext, Money } from '../part/money.tsx'
 import { Pill } from '../part/pill.tsx'
+import { Purse } from '../part/purse.tsx'
 import { type Proposal, Review } from '../part/review.tsx'
 import { Title } from '../part/title.tsx'
 import { Stale, Trouble } from '../part/trouble.tsx'
+import { UnreadApp } from '../part/unread.tsx'
 import { usePolled } from '../polled.ts'
 import * as proposals from '../proposals.ts'
 import { hrefOf } from '../route.ts'
@@ -31,12 +33,13 @@ export function AccountPage({ app: id, address }: { app: string; address: string
       <Title text="Deposit and mirrors">
         {app.state === 'ready' ? `Deposit and mirrors in ${name}` : 'Deposit and mirrors'}
       </Title>
-      {app.state === 'failed' && <Trouble what="The app could not be read" reason={app.reason} />}
+      {app.state === 'failed' && <UnreadApp reason={app.reason} />}
       {network.state === 'failed' && (
         <Trouble what="The registry could not be read" reason={network.reason} />
       )}
       {app.state === 'ready' && network.state === 'ready' ? (
         <AssetContext.Provider value={app.value.asset}>
+          <Stale {...app} />
           {address ? (
             <Account app={app.value} network={network.value} address={address} />
           ) : (
@@ -121,7 +124,7 @@ function Account({ app, network, address }: { app: AppView; network: NetworkView
   if (account.state === 'loading') return <Loading what="the account" />
   if (account.state === 'failed')
     return <Trouble what="The account could not be read" reason={account.reason} />
-  const props = { app, account: account.value, burnHeight: network.burnHeight, propose: setProposal }
+  const props = { app, account: account.value, network, propose: setProposal }
   return (
     <>
       <Stale {...account} />
@@ -139,7 +142,7 @@ function Account({ app, network, address }: { app: AppView; network: NetworkView
 interface Props {
   readonly app: AppView
   readonly account: AccountView
-  readonly burnHeight: number
+  readonly network: NetworkView
   readonly propose: (proposal: Proposal) => void
 }
 
@@ -147,18 +150,20 @@ function Deposit({ app, account, propose }: Props) {
   const { deposit, waiting, exit, quiet } = account
   const held = BigInt(deposit.shares) > 0n
   const running = app.epoch ?? 0
+  const newest = (app.announced ?? app.rules).version
   return (
     <section aria-labelledby="deposit">
       <h2 id="deposit">Deposit</h2>
       {!held && !waiting && (
         <p class="note">
-          Nothing of it is in this pool. <a href={hrefOf({ page: 'fund', app: app.app })}>Fund the pool</a>
+          This account has no deposit in this pool.{' '}
+          <a href={hrefOf({ page: 'fund', app: app.app })}>Fund the pool</a>
         </p>
       )}
       {held && (
         <>
           <p>
-            What it deposited and was not spent is worth <Money amount={deposit.worth} /> now.
+            What this account deposited and was not spent is worth <Money amount={deposit.worth} /> now.
           </p>
           {exit && (
             <p>
@@ -191,11 +196,11 @@ function Deposit({ app, account, propose }: Props) {
           <p>
             <Money amount={waiting.amount} /> wait: they came while an epoch was being settled, and count only
             once somebody activates them.{' '}
-            {waiting.version !== app.rules.version &&
+            {waiting.version !== newest &&
               'The rules have changed since: fund again under the new ones, or take it back.'}
           </p>
           <div class="actions">
-            {quiet && waiting.version === app.rules.version && (
+            {quiet && waiting.version === newest && (
               <Act
                 label="Let it count"
                 onAct={() => propose(proposals.activate(app, account.address, BigInt(waiting.amount)))}
@@ -248,7 +253,7 @@ function OwnMirrors(props: Props) {
       <h2 id="mirrors">Mirrors</h2>
       {account.mirrors.length === 0 ? (
         <p class="note">
-          It has no mirror of this app.{' '}
+          This account has no mirror of this app.{' '}
           <a href={hrefOf({ page: 'register-mirror', app: app.app })}>Register one</a>
         </p>
       ) : (
@@ -264,7 +269,8 @@ function OwnMirrors(props: Props) {
   )
 }
 
-function OwnMirror({ app, mirror, burnHeight, propose }: Props & { mirror: AccountView['mirrors'][number] }) {
+function OwnMirror({ app, mirror, network, propose }: Props & { mirror: AccountView['mirrors'][number] }) {
+  const { burnHeight } = network
   const { ready, unbonding, withdrawn, retired } = mirror
   const named = (what: string) => `${what}-${mirror.mirror}`
   return (
@@ -317,6 +323,7 @@ function OwnMirror({ app, mirror, burnHeight, propose }: Props & { mirror: Accou
               field="Amount"
               unit={unitOf(app.asset)}
               read={(text) => readAmount(text, app.asset)}
+              below={(amount) => <Purse network={network} asset={app.asset} needs={amount} />}
               onAct={(amount) => propose(proposals.addBond(app, mirror, amount))}
             />
             <ActWith

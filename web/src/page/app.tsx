@@ -2,6 +2,7 @@ import type { AppView } from '@understudy/protocol/api'
 import type { Parsed } from '@understudy/protocol/event'
 import { shortened, webLink } from '../link.ts'
 import { Badges } from '../part/badges.tsx'
+import { Caution } from '../part/caution.tsx'
 import { Copy } from '../part/copy.tsx'
 import { Epochs } from '../part/epochs.tsx'
 import { Loading } from '../part/loading.tsx'
@@ -10,6 +11,7 @@ import { AssetContext } from '../part/money.tsx'
 import { Pool } from '../part/pool.tsx'
 import { Title } from '../part/title.tsx'
 import { Stale, Trouble } from '../part/trouble.tsx'
+import { UnreadApp } from '../part/unread.tsx'
 import { usePolled } from '../polled.ts'
 import { hrefOf } from '../route.ts'
 import { useTheatre } from '../theatre.ts'
@@ -32,14 +34,7 @@ export function AppPage({ app: id }: { app: string }) {
     return (
       <>
         <Title text="App" />
-        {app.reason === 'not found' ? (
-          <p class="note">
-            The registry knows no app with this id. If it was registered just now, it appears here in a
-            moment.
-          </p>
-        ) : (
-          <Trouble what="The app could not be read" reason={app.reason} />
-        )}
+        <UnreadApp reason={app.reason} />
       </>
     )
 
@@ -53,12 +48,7 @@ export function AppPage({ app: id }: { app: string }) {
       <Title text={value.name} />
       {value.description && <p class="lede">{value.description}</p>}
       {stale?.state === 'ready' && <Stale {...stale} />}
-      {!value.bound && (
-        <p class="note warn">
-          The repository's own announcement does not name the Stacks account that registered this app (yet).
-          Anybody may have registered it: look twice before you fund or mirror it.
-        </p>
-      )}
+      <Caution app={value} />
       <p class="actions">
         <a class="button primary" href={hrefOf({ page: 'fund', app: id })}>
           Fund the pool

@@ -2,14 +2,16 @@ import type { AppView, NetworkView } from '@understudy/protocol/api'
 import { useState } from 'preact/hooks'
 import { useDraft } from '../draft.ts'
 import { formatMoney, unitOf } from '../money.ts'
+import { Caution } from '../part/caution.tsx'
 import { Field } from '../part/field.tsx'
 import { Loading } from '../part/loading.tsx'
 import { AssetContext, Money } from '../part/money.tsx'
 import { Purse } from '../part/purse.tsx'
 import { type Proposal, Review } from '../part/review.tsx'
 import { Title } from '../part/title.tsx'
-import { Trouble } from '../part/trouble.tsx'
+import { Stale, Trouble } from '../part/trouble.tsx'
 import { Unaudited } from '../part/unaudited.tsx'
+import { UnreadApp } from '../part/unread.tsx'
 import { usePolled } from '../polled.ts'
 import { hrefOf } from '../route.ts'
 import { useTheatre } from '../theatre.ts'
@@ -27,12 +29,13 @@ export function FundPage({ app: id }: { app: string }) {
       <Title text="Fund a pool">
         {app.state === 'ready' ? `Fund the pool of ${app.value.name}` : 'Fund a pool'}
       </Title>
-      {app.state === 'failed' && <Trouble what="The app could not be read" reason={app.reason} />}
+      {app.state === 'failed' && <UnreadApp reason={app.reason} />}
       {network.state === 'failed' && (
         <Trouble what="The registry could not be read" reason={network.reason} />
       )}
       {app.state === 'ready' && network.state === 'ready' ? (
         <AssetContext.Provider value={app.value.asset}>
+          <Stale {...app} />
           <FundForm app={app.value} network={network.value} />
         </AssetContext.Provider>
       ) : (
@@ -47,6 +50,7 @@ function FundForm({ app, network }: { app: AppView; network: NetworkView }) {
   const [insist, setInsist] = useState(false)
   const [proposal, setProposal] = useState<Proposal>()
   const amount = readAmount(draft.amount, app.asset)
+  const rules = accepted(app)
 
   function onSubmit(event: Event): void {
     event.preventDefault()
@@ -62,13 +66,14 @@ function FundForm({ app, network }: { app: AppView; network: NetworkView }) {
   return (
     <form onSubmit={onSubmit} noValidate>
       <Unaudited />
+      <Caution app={app} />
       <p>
         The pool holds <Money amount={app.pool.free} /> that nobody has earned yet; it lasts:{' '}
         {lasts(app, network.chainId)}.
       </p>
-      <h2>What you agree to: rules, version {app.rules.version}</h2>
+      <h2>What you agree to: rules, version {rules.version}</h2>
       <ul class="sentences">
-        {rulesInWords(app).map((sentence) => (
+        {rulesInWords({ ...app, rules }).map((sentence) => (
           <li key={sentence}>{sentence}</li>
         ))}
         <li>
@@ -90,9 +95,9 @@ function FundForm({ app, network }: { app: AppView; network: NetworkView }) {
         problem={amount.ok ? undefined : amount.reason}
         insist={insist}
         hint={
-          amount.ok && BigInt(app.rules.budget) > 0n
-            ? `Pays ${formatTenths((amount.value * 10n) / BigInt(app.rules.budget))} epochs at the full budget.`
-            : `One epoch pays up to ${formatMoney(app.rules.budget, app.asset)}.`
+          amount.ok && BigInt(rules.budget) > 0n
+            ? `Pays ${formatTenths((amount.value * 10n) / BigInt(rules.budget))} epochs at the full budget.`
+            : `One epoch pays up to ${formatMoney(rules.budget, app.asset)}.`
         }
       />
       <Purse network={network} asset={app.asset} needs={amount.ok ? amount.value : undefined} />
@@ -108,13 +113,17 @@ function FundForm({ app, network }: { app: AppView; network: NetworkView }) {
 const formatTenths = (tenths: bigint): string =>
   tenths % 10n === 0n ? String(tenths / 10n) : `${tenths / 10n}.${tenths % 10n}`
 
+/** The rules that a deposit made now is under: the newest, be it that they govern later. */
+const accepted = ({ rules, announced }: AppView) => announced ?? rules
+
 function deposit(app: AppView, amount: bigint): Proposal {
+  const { version } = accepted(app)
   const inWords = formatMoney(amount, app.asset)
   return {
     title: `Fund ${app.name} with ${inWords}`,
     will: [
       `Exactly ${inWords} leaves your wallet and goes to the pool of ${app.name}; anything else makes the transaction fail.`,
-      `You accept the rules of version ${app.rules.version}. Should they have changed by the time it is mined, it fails and your money stays.`,
+      `You accept the rules of version ${version}. Should they have changed by the time it is mined, it fails and your money stays.`,
     ],
     app: app.app,
     expect: { kind: 'deposit', before: app.pool.deposited, amount: String(amount) },
@@ -123,7 +132,7 @@ function deposit(app: AppView, amount: bigint): Proposal {
         app: app.app,
         asset: app.asset,
         amount,
-        rulesVersion: app.rules.version,
+        rulesVersion: version,
         minShares: amount,
       }),
   }

@@ -93,7 +93,8 @@ function AppCard({ app }: { app: AppView }) {
           <a href={hrefOf({ page: 'app', app: app.app })}>{app.name}</a>
         </h3>
         <Pill
-          kind={up > 0 ? 'up' : app.mirrors > 0 ? 'down' : 'unknown'}
+          // Before the first epoch is over nothing was attested, which is no fault.
+          kind={up > 0 ? 'up' : app.mirrors > 0 && app.epoch ? 'down' : 'unknown'}
           text={app.mirrors === 0 ? 'No mirrors yet' : `${up} of ${plural(app.mirrors, 'mirror')} up`}
         />
       </header>

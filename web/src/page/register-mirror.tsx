@@ -3,6 +3,7 @@ import { useState } from 'preact/hooks'
 import { useDraft } from '../draft.ts'
 import { expectation, networksOf } from '../expectation.ts'
 import { formatMoney, typedAmount, unitOf } from '../money.ts'
+import { Caution } from '../part/caution.tsx'
 import { Field } from '../part/field.tsx'
 import { Loading } from '../part/loading.tsx'
 import { Purse } from '../part/purse.tsx'
@@ -10,6 +11,7 @@ import { type Proposal, Review } from '../part/review.tsx'
 import { Title } from '../part/title.tsx'
 import { Trouble } from '../part/trouble.tsx'
 import { Unaudited } from '../part/unaudited.tsx'
+import { UnreadApp } from '../part/unread.tsx'
 import { usePolled } from '../polled.ts'
 import { hrefOf } from '../route.ts'
 import { useTheatre } from '../theatre.ts'
@@ -31,7 +33,7 @@ export function RegisterMirrorPage({ app: id }: { app: string }) {
       {trouble?.state === 'failed' && (
         <Trouble what="The registry could not be read" reason={trouble.reason} />
       )}
-      {apps.state === 'ready' && !app && <p class="note">The registry knows no app with this id.</p>}
+      {apps.state === 'ready' && !app && <UnreadApp reason="not found" />}
       {apps.state === 'ready' && app && mirrors.state === 'ready' && network.state === 'ready' ? (
         <MirrorForm
           key={app.app}
@@ -96,6 +98,7 @@ function MirrorForm(props: { app: AppView; apps: AppView[]; mirrors: MirrorView[
   return (
     <form onSubmit={onSubmit} noValidate>
       <Unaudited />
+      <Caution app={app} />
       <p>
         Run a node first (<code>understudy</code> has the commands): it makes its own key, which never leaves
         the server. Your wallet key never goes there.

@@ -1,4 +1,5 @@
 import type { Parsed } from '@understudy/protocol/event'
+import type { ComponentChildren } from 'preact'
 import { useState } from 'preact/hooks'
 import { Field } from './field.tsx'
 
@@ -20,6 +21,8 @@ export function ActWith<T>(props: {
   hint?: string
   read: (text: string) => Parsed<T>
   onAct: (value: T) => void
+  /** What stands below the field. */
+  below?: (value: T | undefined) => ComponentChildren
 }) {
   const { name, read } = props
   const [text, setText] = useState('')
@@ -46,6 +49,7 @@ export function ActWith<T>(props: {
           insist={insist}
           hint={props.hint}
         />
+        {props.below?.(value.ok ? value.value : undefined)}
         <p class="actions">
           <button type="submit" class="primary">
             Review it

@@ -108,6 +108,13 @@ export function Review(props: {
   useEffect(() => {
     heading.current?.focus()
     choose(false)
+    // A step of its own in the browser's history: its back button leads to the form, as ours does.
+    history.pushState(null, '')
+    addEventListener('popstate', onBack)
+    return () => {
+      removeEventListener('popstate', onBack)
+      document.getElementById('main')?.focus({ preventScroll: true })
+    }
   }, [])
 
   return (
@@ -179,7 +186,7 @@ export function Review(props: {
             Choose a wallet
           </button>
         )}
-        <button type="button" class="plain" onClick={onBack}>
+        <button type="button" class="plain" onClick={() => history.back()}>
           Back to the form
         </button>
       </div>

@@ -4,10 +4,21 @@ import { epochAt, epochStart } from '@understudy/protocol/epoch'
 import { formatMoney } from '@understudy/protocol/money'
 import { command, type Io } from '../../command.ts'
 import { Failure } from '../../failure.ts'
-import { appArgs, appOf, chainArgs, feeArgs, findApp, keyArgs, openChain, secretOf } from '../../network.ts'
+import {
+  appArgs,
+  appOf,
+  chainArgs,
+  feeArgs,
+  findApp,
+  keyArgs,
+  openChain,
+  relayArgs,
+  secretOf,
+  setting,
+} from '../../network.ts'
 import { endpointOf, nodeArgs, nodeKeyOf } from '../../node.ts'
 import { createSender } from '../../transaction.ts'
-import { bondOf } from './expect.ts'
+import { bondOf, expect, networkOf } from './expect.ts'
 
 export const mirrorRegister = (io: Io) =>
   command(io, {
@@ -22,6 +33,7 @@ export const mirrorRegister = (io: Io) =>
       },
       ...appArgs,
       ...chainArgs,
+      ...relayArgs,
       'key-file': keyArgs['key-file'],
       keys: keyArgs.keys,
       ...feeArgs,
@@ -40,6 +52,12 @@ export const mirrorRegister = (io: Io) =>
           (mirror) => mirror.owner === sender.address && mirror.nodeKey === nodeKey && !mirror.withdrawn,
         )
       const before = mine(app)
+      // Said before money moves; where it cannot be reckoned, the bond is laid down all the same.
+      const expectation =
+        before || !setting(io, args.relays, 'RELAYS')
+          ? undefined
+          : await expect(chain, app, { network: await networkOf(endpoint, io), bond }, args, io)
+      for (const line of expectation?.lines ?? []) io.say(line)
       const wanted = { app: app.id, asset: app.asset, nodeKey, endpoint, bond }
       const call = !before
         ? registerMirror(chain.contracts, sender.address, wanted)
@@ -72,6 +90,7 @@ export const mirrorRegister = (io: Io) =>
           since: mirror.since,
           txid: transaction?.txid ?? null,
           registered: before === undefined,
+          expected: expectation ? { here: expectation.here, alone: expectation.alone } : null,
         },
       }
     },

@@ -51,6 +51,7 @@ function picture(mirrors: readonly MirrorView[], pool: { free: string; epochsLef
     mirrorsUp: 0,
     release: null,
     pool: { deposited: '0', allocated: '0', paid: '0', funders: 0, ...pool },
+    announced: null,
     rules: {
       version: 1,
       from: 0,
@@ -105,10 +106,13 @@ describe('badges say', () => {
   })
 
   it('what an sBTC pool holds, in sBTC', () => {
-    const { view, mirrors } = picture([], { free: '123456789', epochsLeft: 4 })
-    expect(says({ view: { ...view, asset: 'sbtc' }, mirrors })).toContain(
-      'reward pool: 1.23456 sBTC, 4 epochs (brightgreen)',
-    )
+    const pool = (free: string) => {
+      const { view, mirrors } = picture([], { free, epochsLeft: 4 })
+      return says({ view: { ...view, asset: 'sbtc' }, mirrors }).at(-1)
+    }
+    expect(pool('123456789')).toBe('reward pool: 1.23456 sBTC, 4 epochs (brightgreen)')
+    expect(pool('1299999999999')).toBe('reward pool: 12,999.99 sBTC, 4 epochs (brightgreen)')
+    expect(pool('999')).toBe('reward pool: < 0.00001 sBTC, 4 epochs (brightgreen)')
   })
 
   it('100% of a mirror only when no probe failed', () => {

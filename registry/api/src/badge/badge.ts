@@ -1,4 +1,5 @@
 import type { AppView, MirrorView } from '@understudy/protocol/api'
+import { type Asset, units } from '@understudy/protocol/money'
 
 /** What a badge says. Colors are those of shields.io. */
 export interface Badge {
@@ -89,14 +90,19 @@ function percent(share: number): string {
   return `${Math.floor(share * 1_000) / 10}%`
 }
 
-/** Whole STX or sBTC with thousands set apart; parts of one below ten. */
-function inWhole(amount: bigint, asset: 'stx' | 'sbtc'): string {
-  const { one, digits, unit } =
-    asset === 'stx' ? { one: 10n ** 6n, digits: 2, unit: 'STX' } : { one: 10n ** 8n, digits: 5, unit: 'sBTC' }
+/** Digits after the point, below ten and from ten on: one sBTC is worth many STX. */
+const shown = { stx: [2, 0], sbtc: [5, 2] } as const
+
+/** STX or sBTC as a badge has room for it, rounded down, thousands set apart; what is there never reads as nothing. */
+function inWhole(amount: bigint, asset: Asset): string {
+  const { name, decimals } = units[asset]
+  const one = 10n ** BigInt(decimals)
   const whole = amount / one
-  if (whole >= 10n) return `${whole.toString().replace(/\B(?=(\d{3})+$)/g, ',')} ${unit}`
+  const digits = shown[asset][whole < 10n ? 0 : 1]
   const part = ((amount % one) * 10n ** BigInt(digits)) / one
-  return `${whole}.${part.toString().padStart(digits, '0')} ${unit}`
+  if (amount > 0n && whole === 0n && part === 0n) return `< ${(1 / 10 ** digits).toFixed(digits)} ${name}`
+  const grouped = whole.toString().replace(/\B(?=(\d{3})+$)/g, ',')
+  return `${digits === 0 ? grouped : `${grouped}.${part.toString().padStart(digits, '0')}`} ${name}`
 }
 
 /** Names come from strangers: one line, of a length that a badge can carry. */

@@ -13,7 +13,7 @@ import {
 
 /**
  * Everything here is a projection of the archive (raw Nostr events, raw contract prints): `rebuild` drops the schema and replays it. Times
- * are seconds since 1970, heights burn blocks unless they say Stacks, money µSTX.
+ * are seconds since 1970, heights burn blocks unless they say Stacks, money in the smallest unit of the app's asset.
  *
  *   archive ──▶ blobs, events ──▶ repositories, releases                          what there is to mirror
  *                             ──▶ announcements, heartbeats                       who mirrors it

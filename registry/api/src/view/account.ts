@@ -43,7 +43,7 @@ export function accountView(
   }
 }
 
-/** µSTX that these shares of the running generation would bring, rounded down as the pool does. */
+/** What these shares of the running generation would bring, rounded down as the pool does. */
 function worthOf({ pool }: ChainApp, shares: bigint): bigint {
   return shares === 0n ? 0n : (shares * (pool.free - pool.common)) / pool.shares
 }

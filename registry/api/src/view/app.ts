@@ -20,6 +20,7 @@ export function appView(
   mirrors: readonly MirrorView[],
 ): AppView {
   const rules = currentRules(app, burnHeight)
+  const newest = app.rules.at(-1) ?? rules
   const epoch = epochAt(app.schedule, burnHeight)
   const coordinate = parseCoordinate(app.coordinate)
   const { start, length, notice, cap } = app.schedule
@@ -48,6 +49,7 @@ export function appView(
       : null,
     pool: poolView(app, rules),
     rules: rulesView(rules),
+    announced: newest.version > rules.version ? rulesView(newest) : null,
   }
 }
 

@@ -95,7 +95,7 @@ function reasonsOf(reports: readonly Report[]): Record<string, number> {
   return Object.fromEntries(sums)
 }
 
-/** µSTX that claims paid for this mirror, in one epoch or in all. */
+/** What claims paid for this mirror, in one epoch or in all. */
 export function paidTo(app: ChainApp, mirror: number, epoch?: number): bigint {
   let paid = 0n
   for (const settlement of app.settlements.values()) {

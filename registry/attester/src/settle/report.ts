@@ -39,7 +39,12 @@ export const strikeFallen: Stage = async (desk, { app, rules, row, burnHeight })
   return row
 }
 
-function reportOf(desk: Desk, app: ChainApp, { key, epoch, events }: Accusation): ContractCall | undefined {
+/** What brings an accusation before the chain; undefined where its events do not contradict each other after all. */
+export function reportOf(
+  desk: Pick<Desk, 'contracts'> & { readonly identity: Pick<Desk['identity'], 'chainId'> },
+  app: ChainApp,
+  { key, epoch, events }: Accusation,
+): ContractCall | undefined {
   const { chainId } = desk.identity
   const version = rulesAt(app, epoch)?.version ?? 0
   const accused = { app: app.id, asset: app.asset, epoch, version, key }
