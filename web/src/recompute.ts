@@ -4,9 +4,9 @@ import { collectBundle, verifyBundle } from '@understudy/chain/verify'
 import type { NetworkView } from '@understudy/protocol/api'
 import { writeBundle } from '@understudy/protocol/epochBundle'
 import { explainMirror } from '@understudy/protocol/explain'
+import { createComparisons } from '@understudy/relays/comparison'
 import { epochEvents } from '@understudy/relays/epoch'
 import { openRelays } from '@understudy/relays/relays'
-import { createComparisons } from '@understudy/relays/second'
 import { loadVerify } from '@understudy/relays/verify'
 
 // Loaded on click only: it is the whole verifier.

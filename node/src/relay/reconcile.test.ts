@@ -2,6 +2,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { kinds } from '@understudy/protocol/kinds'
+import { createComparisons } from '@understudy/relays/comparison'
 import { reconcileWith } from '@understudy/relays/reconcile'
 import { openRelay } from '@understudy/relays/relay'
 import { loadVerify } from '@understudy/relays/verify'
@@ -22,7 +23,7 @@ async function open() {
   closing.push(() => store.close())
   const server = await startRelay({ store })
   closing.push(() => server.stop())
-  const relay = openRelay(server.url, { verify: await loadVerify() })
+  const relay = openRelay(server.url, { verify: await loadVerify(), comparisons: createComparisons })
   closing.push(() => relay.close())
   await vi.waitFor(() => expect(relay.status().state).toBe('open'), 20_000)
   return { relay }
@@ -66,7 +67,7 @@ test('what was refused before is not asked for again', async () => {
 
 test('a relay that knows nothing of it says so, and one that is not there is not waited for', async () => {
   const server = await startRelay()
-  const relay = openRelay(server.url, { verify: await loadVerify() })
+  const relay = openRelay(server.url, { verify: await loadVerify(), comparisons: createComparisons })
   closing.push(() => relay.close())
   await vi.waitFor(() => expect(relay.status().state).toBe('open'), 20_000)
   expect(await reconcileWith(relay, filter, [], () => {})).toMatchObject({

@@ -1,16 +1,11 @@
-import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
+import { hexToBytes } from '@noble/hashes/utils.js'
 import type { NostrEvent } from '@understudy/protocol/event'
 import type { Filter } from './filter.ts'
-import { createItemSet, initiate, reconcile } from './negentropy.ts'
+import { createItemSet } from './negentropy.ts'
 import type { Relay } from './relay.ts'
 
-/** Longest message, bytes: most relays take frames of twice as many characters. */
-const maxBytes = 60_000
 /** Ids asked for at once. */
 const page = 200
-/** Differences beyond which a relay is not one of ours. */
-const maxDifferences = 200_000
-
 export type Reconciliation =
   | { readonly ok: true; readonly received: number; readonly given: number }
   | { readonly ok: false; readonly reason: string }
@@ -20,12 +15,12 @@ export type Reconciliation =
  * the ids of what differs travel. `unwanted`: what is not asked for again. Not ok with a relay that does not know NIP-77.
  */
 export async function reconcileWith(
-  relay: Pick<Relay, 'negotiate' | 'ask' | 'publish'>,
+  relay: Pick<Relay, 'comparisons' | 'status' | 'ask' | 'publish'>,
   filter: Filter,
   held: readonly NostrEvent[],
   onEvent: (event: NostrEvent) => void,
   unwanted: (id: string) => boolean = () => false,
-  silenceMs = 10_000,
+  timeoutMs = 10_000,
 ): Promise<Reconciliation> {
   const ids = new Uint8Array(32 * held.length)
   for (const [at, { id }] of held.entries()) ids.set(hexToBytes(id), 32 * at)
@@ -35,19 +30,13 @@ export async function reconcileWith(
   )
   const have = new Set<string>()
   const need = new Set<string>()
-  const negotiated = await relay.negotiate(
-    filter,
-    bytesToHex(initiate(items)),
-    (message) => {
-      const step = reconcile(items, hexToBytes(message), { asks: true, maxBytes })
-      for (const id of step.have) have.add(id)
-      for (const id of step.need) need.add(id)
-      if (have.size + need.size > maxDifferences) throw new Error('too many differences')
-      return step.reply && bytesToHex(step.reply)
-    },
-    silenceMs,
-  )
-  if (!negotiated.ok) return negotiated
+  const { state, lastError } = relay.status()
+  if (state !== 'open' || !relay.comparisons) return { ok: false, reason: lastError ?? 'not connected' }
+  const compared = await relay.comparisons.compare(filter, items, (theirLack, ourLack) => {
+    for (const id of theirLack) have.add(id)
+    for (const id of ourLack) need.add(id)
+  })
+  if (!compared.ok) return compared
   let received = 0
   const wanted = [...need].filter((id) => !unwanted(id))
   for (let from = 0; from < wanted.length; from += page)
@@ -56,7 +45,7 @@ export async function reconcileWith(
       onEvent(event)
     })
   const outcomes = await Promise.all(
-    held.filter(({ id }) => have.has(id)).map((event) => relay.publish(event, silenceMs)),
+    held.filter(({ id }) => have.has(id)).map((event) => relay.publish(event, timeoutMs)),
   )
   return { ok: true, received, given: outcomes.filter(({ ok }) => ok).length }
 }

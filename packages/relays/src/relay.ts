@@ -7,8 +7,8 @@ import {
   type Verify,
 } from '@understudy/protocol/event'
 import { type Circuit, createBreaker } from './breaker.ts'
+import type { Comparisons, ComparisonsOptions } from './comparison.ts'
 import { type Filter, matchFilter } from './filter.ts'
-import type { Comparisons, ComparisonsOptions } from './second.ts'
 import { maxFrameLength, runtimeSocket, type Socket, type SocketConstructor } from './socket.ts'
 
 export interface RelayOptions {
@@ -85,16 +85,8 @@ export interface Relay {
   /** Resolves when the relay has answered OK, or not within `timeoutMs`. Sent again after a reconnect until then. */
   publish(event: NostrEvent, timeoutMs: number): Promise<PublishOutcome>
   ask(question: Question): { close(): void }
-  /**
-   * One exchange of NIP-77: says `first`, then what `next` answers to each message (hex), until that is undefined. Not ok when the relay
-   * refuses, knows nothing of it or is silent for `silenceMs`, or when `next` throws.
-   */
-  negotiate(
-    filter: Filter,
-    first: string,
-    next: (message: string) => string | undefined,
-    silenceMs: number,
-  ): Promise<PublishOutcome>
+  /** What was handed in, at this connection. */
+  readonly comparisons: Comparisons | undefined
   close(): void
 }
 
@@ -226,7 +218,6 @@ export function openRelay(url: string, options: RelayOptions): Relay {
   let trust: 'unproven' | 'proven' | 'liar' = 'unproven'
   let held: string[] = []
   let canary: object | undefined
-  const negotiations = new Map<string, { hear(message: string): void; end(outcome: PublishOutcome): void }>()
   const comparisons = options.comparisons?.({ send, ask, silenceMs: answerMs })
 
   const pause = (attempt: number) =>
@@ -287,7 +278,6 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     flying = new Map()
     held = []
     canary = undefined
-    for (const { end } of [...negotiations.values()]) end(refused('connection lost'))
     if (!dropped) return
     dropped.onopen = dropped.onmessage = dropped.onclose = null
     // `ws` throws an 'error' that nobody listens to when it is dropped while connecting.
@@ -573,9 +563,6 @@ export function openRelay(url: string, options: RelayOptions): Relay {
       lastError = `notice: ${frame[1].slice(0, 150)}`
       return
     }
-    if (frame[0] === 'NEG-MSG') return negotiations.get(frame[1])?.hear(frame[2])
-    if (frame[0] === 'NEG-ERR' || frame[0] === 'CLOSED')
-      negotiations.get(frame[1])?.end(refused((frame[2] || 'refused').slice(0, 200)))
     const request = requests.get(frame[1])
     if (!request) return
     if (frame[0] === 'EVENT') return take(request, frame[2])
@@ -627,39 +614,11 @@ export function openRelay(url: string, options: RelayOptions): Relay {
     }
   }
 
-  const negotiate: Relay['negotiate'] = (filter, first, next, silenceMs) =>
-    new Promise((resolve) => {
-      if (state !== 'open') return resolve(refused(lastError ?? 'not connected'))
-      const id = `n${++serial}`
-      const end = (outcome: PublishOutcome) => {
-        clearTimeout(silence)
-        negotiations.delete(id)
-        send(JSON.stringify(['NEG-CLOSE', id]))
-        resolve(outcome)
-      }
-      const wait = () => setTimeout(end, silenceMs, refused('no answer'))
-      let silence = wait()
-      const hear = (message: string) => {
-        clearTimeout(silence)
-        let reply: string | undefined
-        try {
-          reply = next(message)
-        } catch (error) {
-          return end(refused(error instanceof Error ? error.message : 'malformed'))
-        }
-        if (reply === undefined) return end({ ok: true })
-        silence = wait()
-        send(JSON.stringify(['NEG-MSG', id, reply]))
-      }
-      negotiations.set(id, { hear, end })
-      send(JSON.stringify(['NEG-OPEN', id, filter, first]))
-    })
-
   void connect()
 
   return {
     url,
-    negotiate,
+    comparisons,
     status: () => ({
       url,
       state,
