@@ -90,11 +90,11 @@ async function siblingStall(url: string): Promise<number> {
 
 /**
  * Events per second that a sibling which starts empty fetches, verifies and stores. Floor: bare nostr-wasm verification on the same
- * number of threads. Before that, two siblings with 1,000 differing events on each side converge: their time and bytes, beside the
- * bytes of those events alone. The 99th percentile of how late the event loop was, on both sides; beside it that of a thread that does
- * nothing, which is what the machine is to blame for. `heldP99Ms` is the processor time
- * that ours was held for, `cpuRatio` compares processor time instead, of the
- * floor and of all that the sibling does: a busy machine changes it little.
+ * number of threads. Before that, two siblings with 1,000 differing events on each side converge: their time and bytes, beside the time
+ * of two that hold only those events, and the bytes of those events alone. The 99th percentile of how late the event loop was, on both
+ * sides; beside it that of a thread that does nothing, which is what the machine is to blame for. `heldP99Ms` is the processor time that
+ * ours was held for, `cpuRatio` compares processor time instead, of the floor and of all that the sibling does: a busy machine changes
+ * it little.
  */
 export async function bench(): Promise<BenchResult> {
   const goal = 0.6
@@ -122,7 +122,18 @@ export async function bench(): Promise<BenchResult> {
     const difference = await near.sync(sibling.url)
     const lost = near.store.count() !== events || difference.sent !== differing
     console.error(`bench: ${2 * differing} of ${events} differing: ${JSON.stringify(difference)}`)
-    const differenceBytes = [...signed.slice(0, differing), ...signed.slice(-differing)]
+    const ours = signed.slice(0, differing)
+    const others = signed.slice(-differing)
+    const small = join(dir, 'small')
+    await mkdir(small)
+    insert(join(small, 'relay.sqlite'), others)
+    const stranger = await startRelay(small)
+    cleanups.push(stranger.stop)
+    const alone = startOwn(join(dir, 'alone.sqlite'), ours, threads)
+    cleanups.push(alone.close)
+    const differenceFloor = await alone.sync(stranger.url)
+    console.error(`bench: the same without what both hold: ${JSON.stringify(differenceFloor)}`)
+    const differenceBytes = [...ours, ...others]
       .map((event) => JSON.stringify(event).length)
       .reduce((a, b) => a + b)
 
@@ -165,6 +176,7 @@ export async function bench(): Promise<BenchResult> {
       threads,
       differing,
       differenceMs: difference.ms,
+      differenceFloorMs: differenceFloor.ms,
       differenceRounds: difference.rounds,
       bytes: difference.bytes,
       floorBytes: differenceBytes,
