@@ -43,6 +43,7 @@ describe('register-app', () => {
   it.each([
     ['another kind', `30618:${'ab'.repeat(32)}:d`],
     ['a short pubkey', `30617:${'ab'.repeat(31)}:d`],
+    ['a long pubkey', `30617:${'ab'.repeat(33)}:d`],
     ['no identifier', `30617:${'ab'.repeat(32)}:`],
     ['nothing', ''],
   ])('refuses a coordinate with %s', (_, coordinate) => {
@@ -52,7 +53,8 @@ describe('register-app', () => {
   it('takes a start in the future only, and within a year', () => {
     expect(register({ schedule: { start: network.burnHeight } })).toBe('ERR_START')
     expect(register({ schedule: { start: network.burnHeight + 100_000 } })).toBe('ERR_START')
-    expect(register({ schedule: { start: network.burnHeight + 1_000 } })).toBe('ok')
+    expect(register({ schedule: { start: network.burnHeight + 52_561 } })).toBe('ERR_START')
+    expect(register({ schedule: { start: network.burnHeight + 52_560 } })).toBe('ok')
   })
 
   const bounds: readonly [error: string, Partial<Schedule>, Partial<Terms>][] = [

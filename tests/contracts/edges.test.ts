@@ -28,6 +28,7 @@ describe('the last epoch that is counted', () => {
     expect(ask(app, 'epoch-end', lastEpoch + 1)).toBe('none')
     expect(ask(app, 'epoch-begin', lastEpoch + 2)).toBe('none')
     expect(ask(app, 'rules-at', lastEpoch)).toContain('(version u1)')
+    expect(ask(app, 'rules-at', lastEpoch)).toContain(`(end u${begin + 60})`)
     expect(ask(app, 'rules-at', lastEpoch + 1)).toBe('none')
   })
 
@@ -55,6 +56,23 @@ describe('rules after rules that were ended', () => {
     expect(network.send(endRules(contracts, app.id), maintainer)).toMatchObject({ value: Cl.uint(3) })
     expect(change(app, 2)).toBe('ERR_FROM')
     expect(change(app, 3)).toBe('ok')
+  })
+})
+
+describe('the three newest rules', () => {
+  it('are found by each epoch that they govern, from the first on', () => {
+    const app = network.openApp()
+    expect(change(app, 3)).toBe('ok')
+    network.mineTo(app.end(2))
+    expect(change(app, 7)).toBe('ok')
+    for (const [epoch, version] of [
+      [0, 1],
+      [2, 1],
+      [3, 2],
+      [6, 2],
+      [7, 3],
+    ] as const)
+      expect(ask(app, 'rules-at', epoch)).toContain(`(version u${version})`)
   })
 })
 

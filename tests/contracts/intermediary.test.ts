@@ -249,6 +249,17 @@ describe('a contract that a funder calls', () => {
     )
   })
 
+  it('parks in the name of the funder who pays, too', () => {
+    const app = network.openApp()
+    network.mineTo(app.end(0))
+    const deposit = { app: app.id, amount: 100n, rulesVersion: 1, minShares: 0n }
+    expect(through(fund(contracts, funder, deposit), funder)).toMatchObject({
+      outcome: 'ok',
+      value: Cl.uint(0),
+    })
+    expect(network.send(takeBack(contracts, { app: app.id, amount: 100n }), funder).outcome).toBe('ok')
+  })
+
   it('leaves with what it put in itself, whoever sends that', () => {
     const app = network.openApp()
     const deposit = { app: app.id, amount: 100n, rulesVersion: 1, minShares: 0n }
