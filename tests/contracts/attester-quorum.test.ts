@@ -61,6 +61,7 @@ describe('register-app', () => {
     ['ERR_LENGTH', { length: 0 }, {}],
     ['ERR_LENGTH', { length: 52_561 }, {}],
     ['ERR_NOTICE', { notice: 2 }, {}],
+    ['ERR_NOTICE', { notice: 52_561 }, {}],
     ['ERR_CAP', { cap: 0n }, {}],
     ['ERR_BUDGET', {}, { budget: 0n }],
     ['ERR_BUDGET', { cap: 99_999_999n }, { budget: 100_000_000n }],
@@ -90,6 +91,18 @@ describe('register-app', () => {
   ]
   it.each(bounds)('answers %s to %o %o', (error, schedule, changes) => {
     expect(register({ schedule, terms: changes })).toBe(error)
+  })
+
+  it.each<[Partial<Schedule>, Partial<Terms>]>([
+    [{ length: 52_560 }, { claimPeriod: 52_560 }],
+    [{ notice: 52_560 }, {}],
+    [{}, { places: 1_000_000_000 }],
+    [{}, { floor: 1_000_000 }],
+    [{}, { fee: terms.budget }],
+    [{}, { grace: 52_560 }],
+    [{}, { minSeq: 1_000_000_000 }],
+  ])('takes what is as large as may be: %o %o', (schedule, changes) => {
+    expect(register({ schedule, terms: changes })).toBe('ok')
   })
 
   it.each([1, 3, 19])('takes %i attesters', (n) => {

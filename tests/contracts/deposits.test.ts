@@ -412,6 +412,19 @@ describe('veto', () => {
     expect(payable()).toEqual(Cl.bool(true))
   })
 
+  it('is possible for as long as burn blocks are missing, and so long nothing is minted', () => {
+    const app = network.openApp()
+    network.deposit(app, budget)
+    network.mineTo(app.end(0))
+    settleAs(app, 0, one(70n))
+    network.simnet.mineEmptyStacksBlocks(challenge)
+    const quiet = () => network.read(contracts.pool, 'is-quiet', [Cl.bufferFromHex(app.id)])
+    expect(quiet()).toEqual(Cl.bool(false))
+    expect(object(app, 0).outcome).toBe('ok')
+    network.mineTo(app.end(0) + window)
+    expect(quiet()).toEqual(Cl.bool(true))
+  })
+
   it('is for the maintainer, until the settlement is payable', () => {
     const app = network.openApp()
     network.deposit(app, budget)

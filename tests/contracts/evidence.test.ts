@@ -324,6 +324,24 @@ describe('an honest attester', () => {
     expect(reportPair(app, 0, [committed(app, 0, '01'.repeat(32)), other]).outcome).toBe('ERR_SIGNATURES')
     const forged = { ...other, signature: `${'00'.repeat(64)}01` }
     expect(reportPair(app, 1, [one, forged]).outcome).toBe('ERR_SIGNATURES')
+    expect(reportPair(app, 1, [forged, one]).outcome).toBe('ERR_SIGNATURES')
+  })
+
+  it('is not convicted by an outcome that another signed, told first or second', () => {
+    const app = endedApp()
+    const [one, other] = [network.messageOf(app, 0, payouts), network.messageOf(app, 0, others)]
+    const { round, inputs } = one
+    const report = (...signers: readonly [number, number]) =>
+      network.send(
+        reportSettlements(contracts, { ...accused(app, 0), round, inputs }, [
+          outcome(one, signers[0]),
+          outcome(other, signers[1]),
+        ]),
+        stranger,
+      ).outcome
+    expect(report(1, 0)).toBe('ERR_SIGNATURES')
+    expect(report(0, 1)).toBe('ERR_SIGNATURES')
+    expect(report(0, 0)).toBe('ok')
   })
 })
 
@@ -456,6 +474,19 @@ describe('an attester’s bond', () => {
     expect(network.balance(saver) - before).toBe(1_000n)
     expect(unbond(app, 0, 1_000n).outcome).toBe('ERR_NOT_BONDED')
     agrees(app)
+  })
+
+  it('is held while the rules that govern list the key, whomever those before and after list', () => {
+    const app = network.openApp({ keys: [keyOf(1)], faults: 0 })
+    bond(app, 0, 1_000n)
+    const change = (from: number, at: number) => {
+      const rules = { ...terms, keys: [keyOf(at)], faults: 0 }
+      return network.send(changeRules(contracts, { app: app.id, from, terms: rules }), maintainer).outcome
+    }
+    expect(change(3, 0)).toBe('ok')
+    network.mineTo(app.end(2))
+    expect(change(7, 1)).toBe('ok')
+    expect(unbond(app, 0, 1_000n).outcome).toBe('ERR_LISTED')
   })
 
   it('comes back when the rules that list the key were ended and are over, with nobody’s help', () => {

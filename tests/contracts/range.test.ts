@@ -97,6 +97,18 @@ describe('claim-range', () => {
     expect(network.poolOf(app)).toMatchObject({ owed: 2n, paid: 6n })
   })
 
+  it('never pays more than single claims left', () => {
+    const tree = payouts(4)
+    const app = network.openApp()
+    network.deposit(app, terms.budget)
+    network.mineTo(app.end(0))
+    network.settleWith({ ...network.messageOf(app, 0, tree), allocated: 6n })
+    network.mineTo(network.burnHeight + terms.challenge)
+    expect(single(app, tree, 3).outcome).toBe('ok')
+    expect(range(app, tree, 0)).toMatchObject({ outcome: 'ok', value: Cl.uint(1) })
+    expect(network.poolOf(app)).toMatchObject({ owed: 1n, paid: 5n })
+  })
+
   it('refuses another tree, too few places, and money that is not payable', () => {
     const tree = payouts(130)
     const app = network.openApp()

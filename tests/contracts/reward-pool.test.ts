@@ -1,6 +1,6 @@
 import { Cl, cvToString } from '@stacks/transactions'
 import { claim, fund } from '@understudy/chain/calls'
-import { emptyRoot, payoutLeafHash } from '@understudy/protocol/merkle'
+import { emptyRoot, merkleRoot, payoutLeafHash } from '@understudy/protocol/merkle'
 import { type SettlementMessage, settlementHash } from '@understudy/protocol/settlement'
 import fc from 'fast-check'
 import { beforeAll, describe, expect, it } from 'vitest'
@@ -315,6 +315,18 @@ describe('claim', () => {
     expect(network.balance(neighbour) - before).toBe(30_000_000n)
     expect(network.balance(stranger)).toBe(sender)
     expect(network.poolOf(app)).toMatchObject({ owed: 60_000_000n, paid: 30_000_000n })
+  })
+
+  it('pays the mirror with the highest number that there may be', () => {
+    const leaf = { ...payouts.leaves[0]!, mirror: 1_000_000_000 }
+    const tree: Tree = {
+      leaves: [leaf],
+      root: merkleRoot([payoutLeafHash(leaf)]),
+      allocated: leaf.amount,
+      count: 1,
+      proof: () => [],
+    }
+    expect(claimLeaf(payableApp(tree), tree, 0).outcome).toBe('ok')
   })
 
   it('pays every leaf once', () => {
