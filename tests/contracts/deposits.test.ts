@@ -488,6 +488,19 @@ describe('sweep', () => {
     expect(network.poolOf(app)).toMatchObject({ free: budget - 30n, common: 50n, owed: 0n, paid: 30n })
   })
 
+  it('leaves the price of a share as it was', () => {
+    const app = network.openApp()
+    network.deposit(app, 100n)
+    network.mineTo(app.end(0))
+    settleAs(app, 0, one(40n))
+    network.mineTo(network.burnHeight + challenge + terms.claimPeriod)
+    const epoch = Math.floor((network.burnHeight - app.schedule.start) / app.schedule.length)
+    lapse(app, epoch - 1)
+    expect(collect(app, 0).outcome).toBe('ok')
+    expect(network.poolOf(app)).toMatchObject({ free: 100n, common: 40n, shares: 100n })
+    expect(network.deposit(app, 60n)).toMatchObject({ outcome: 'ok', value: Cl.uint(100) })
+  })
+
   it('enriches nobody: what returns is spent first, and is no part of a share', () => {
     const app = network.openApp()
     network.deposit(app, 100n)
