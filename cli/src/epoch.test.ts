@@ -1,11 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import {
   type ContractCall,
   claim,
@@ -50,6 +46,7 @@ import { openRelays, type Relays } from '@understudy/relays/relays'
 import { signerOf } from '@understudy/relays/signer'
 import { loadVerify } from '@understudy/relays/verify'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createPrograms } from './fixture.ts'
 import { understudy } from './understudy.ts'
 
 // One epoch on a real chain and a real relay, attested by three keys that sign here. With UPDATE_VECTORS set its bundle becomes the
@@ -74,20 +71,7 @@ let contracts: Contracts
 let chainId: number
 let outcome: Outcome
 let env: Record<string, string>
-const programs: ChildProcess[] = []
-
-async function start(script: string, args: readonly string[], more: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [fileURLToPath(new URL(script, root)), ...args], {
-    env: { PATH: process.env.PATH, ...more },
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
-  programs.push(child)
-  for await (const line of createInterface({ input: child.stdout! })) {
-    const { url } = JSON.parse(line) as { url?: string }
-    if (url) return url
-  }
-  throw new Error(`${script} did not start; is it built?`)
-}
+const { start, end: endPrograms } = createPrograms()
 
 async function post(path: string, body: unknown): Promise<void> {
   const response = await fetch(env.STACKS_API_URL + path, {
@@ -278,12 +262,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   relays?.close()
-  for (const child of programs) {
-    if (child.exitCode !== null) continue
-    const exit = once(child, 'exit')
-    child.kill()
-    await exit
-  }
+  await endPrograms()
   rmSync(folder, { recursive: true, force: true })
 })
 

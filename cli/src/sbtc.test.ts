@@ -1,11 +1,7 @@
-import { type ChildProcess, spawn } from 'node:child_process'
 import { createHash } from 'node:crypto'
-import { once } from 'node:events'
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { createInterface } from 'node:readline'
-import { fileURLToPath } from 'node:url'
 import { balanceOf } from '@understudy/chain/balance'
 import { settle } from '@understudy/chain/calls'
 import { createLogReader, readComplete } from '@understudy/chain/logReader'
@@ -30,12 +26,12 @@ import { openRelays, type Relays } from '@understudy/relays/relays'
 import { signerOf } from '@understudy/relays/signer'
 import { loadVerify } from '@understudy/relays/verify'
 import { afterAll, beforeAll, expect, test } from 'vitest'
+import { createPrograms } from './fixture.ts'
 import { understudy } from './understudy.ts'
 
 // An app whose money is sBTC, from its registration to the last satoshi: a real chain with the stand-in for sBTC, a real relay, and
 // every step that a person takes by the command that the person types.
 
-const root = new URL('../../', import.meta.url)
 /** Accounts that hold STX and sBTC from the chain's first block on; `poor` holds STX alone. */
 const secretOf = (who: string) =>
   createHash('sha256').update(`understudy devnet account ${who}`).digest('hex')
@@ -53,20 +49,7 @@ let folder: string
 let chain: SampleChain
 let relays: Relays
 let env: Record<string, string>
-const programs: ChildProcess[] = []
-
-async function start(script: string, args: readonly string[], more: Record<string, string> = {}) {
-  const child = spawn(process.execPath, [fileURLToPath(new URL(script, root)), ...args], {
-    env: { PATH: process.env.PATH, ...more },
-    stdio: ['ignore', 'pipe', 'ignore'],
-  })
-  programs.push(child)
-  for await (const line of createInterface({ input: child.stdout! })) {
-    const { url } = JSON.parse(line) as { url?: string }
-    if (url) return url
-  }
-  throw new Error(`${script} did not start; is it built?`)
-}
+const { start, end: endPrograms } = createPrograms()
 
 const address = (who: string): string => chain.addressOf(`${secretOf(who)}01`)
 const sbtc = (of: string) => balanceOf(chain.client, chain.contracts.pool, 'sbtc', of)
@@ -130,12 +113,7 @@ beforeAll(async () => {
 
 afterAll(async () => {
   relays?.close()
-  for (const child of programs) {
-    if (child.exitCode !== null) continue
-    const exit = once(child, 'exit')
-    child.kill()
-    await exit
-  }
+  await endPrograms()
   rmSync(folder, { recursive: true, force: true })
 })
 

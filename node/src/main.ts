@@ -17,7 +17,7 @@ import { onShutdown } from '@understudy/host/shutdown'
 import { appId } from '@understudy/protocol/app'
 import type { NostrEvent } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
-import { createComparisons } from '@understudy/relays/comparison'
+import { readWhole } from '@understudy/relays/comparison'
 import { openRelays } from '@understudy/relays/relays'
 import { loadSigner } from '@understudy/relays/signer'
 import { loadVerify } from '@understudy/relays/verify'
@@ -101,8 +101,7 @@ const relay = createRelay({
 })
 const relays = openRelays(config.RELAYS, {
   verify,
-  comparisons: createComparisons,
-  onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
+  ...readWhole(log),
 })
 
 const repository = await prepareRepository({

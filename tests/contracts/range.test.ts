@@ -25,11 +25,11 @@ beforeAll(async () => {
 const payouts = (size: number): Tree =>
   treeOf(Array.from({ length: size }, (_, at) => [at % 2 ? operator : neighbour, BigInt(at + 1)]))
 
-function payableApp(tree: Tree): App {
+function payableApp(tree: Tree, allocated = tree.allocated): App {
   const app = network.openApp()
   network.deposit(app, terms.budget)
   network.mineTo(app.end(0))
-  expect(network.settleWith(network.messageOf(app, 0, tree)).outcome).toBe('ok')
+  expect(network.settleWith({ ...network.messageOf(app, 0, tree), allocated }).outcome).toBe('ok')
   network.mineTo(network.burnHeight + terms.challenge)
   return app
 }
@@ -87,11 +87,7 @@ describe('claim-range', () => {
 
   it('never pays more than was allocated', () => {
     const tree = payouts(4)
-    const app = network.openApp()
-    network.deposit(app, terms.budget)
-    network.mineTo(app.end(0))
-    network.settleWith({ ...network.messageOf(app, 0, tree), allocated: 8n })
-    network.mineTo(network.burnHeight + terms.challenge)
+    const app = payableApp(tree, 8n)
     // 1 and 3 in the order of the list (leaves 0, 2, 1, 3), then 2, and 4 no more.
     expect(range(app, tree, 0)).toMatchObject({ outcome: 'ok', value: Cl.uint(6) })
     expect(network.poolOf(app)).toMatchObject({ owed: 2n, paid: 6n })
@@ -99,11 +95,7 @@ describe('claim-range', () => {
 
   it('never pays more than single claims left', () => {
     const tree = payouts(4)
-    const app = network.openApp()
-    network.deposit(app, terms.budget)
-    network.mineTo(app.end(0))
-    network.settleWith({ ...network.messageOf(app, 0, tree), allocated: 6n })
-    network.mineTo(network.burnHeight + terms.challenge)
+    const app = payableApp(tree, 6n)
     expect(single(app, tree, 3).outcome).toBe('ok')
     expect(range(app, tree, 0)).toMatchObject({ outcome: 'ok', value: Cl.uint(1) })
     expect(network.poolOf(app)).toMatchObject({ owed: 1n, paid: 5n })

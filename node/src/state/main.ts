@@ -8,7 +8,7 @@ import { createLog } from '@understudy/host/log'
 import { vantageOf } from '@understudy/host/places'
 import { onShutdown } from '@understudy/host/shutdown'
 import { appId } from '@understudy/protocol/app'
-import { createComparisons } from '@understudy/relays/comparison'
+import { readWhole } from '@understudy/relays/comparison'
 import { openRelays } from '@understudy/relays/relays'
 import { loadVerify } from '@understudy/relays/verify'
 import { z } from 'zod'
@@ -68,8 +68,7 @@ const relay = createRelay({
 })
 const relays = openRelays(config.RELAYS, {
   verify: await loadVerify(),
-  comparisons: createComparisons,
-  onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
+  ...readWhole(log),
 })
 const dialled = guardedConnect(vantage)
 const siblings = createSiblings({

@@ -11,7 +11,7 @@ import {
 } from './event.ts'
 import { sha256Text } from './hash.ts'
 import { kinds } from './kinds.ts'
-import { check, hex32, objectId } from './schema.ts'
+import { hex32, objectId, parseJson } from './schema.ts'
 
 /** Longest content of an attestation. */
 const maxContent = 8_192
@@ -72,18 +72,6 @@ function readReport(input: unknown): Report | undefined {
   return given as unknown as Report
 }
 
-function parseReport(content: string): Parsed<Report> {
-  if (content.length > maxContent) return refused(`larger than ${maxContent} bytes`)
-  let input: unknown
-  try {
-    input = JSON.parse(content)
-  } catch {
-    return refused('not JSON')
-  }
-  const report = readReport(input)
-  return report ? parsed(report) : check(reportSchema, input)
-}
-
 /** Where a report stands in its attester's commitment. */
 export interface LeafProof {
   /** From 1: leaf 0 is the header. */
@@ -139,7 +127,7 @@ export function parseAttestation(event: NostrEvent): Parsed<Attestation> {
   if (event.kind !== kinds.attestation) return refused('not an attestation')
   const at = parseEpochTag(tag(event, 'd'))
   if (!at) return refused('d: not an app and epoch')
-  const report = parseReport(event.content)
+  const report = parseJson(reportSchema, event.content, maxContent, readReport)
   if (!report.ok) return report
   const proof = parseProof(event.tags.find(([name]) => name === 'proof'))
   return parsed({

@@ -14,11 +14,21 @@ export function check<T>(schema: z.ZodMiniType<T>, input: unknown): Parsed<T> {
   return refused(`${issue?.path.join('.') || 'value'}: ${issue?.message ?? 'invalid'}`)
 }
 
-/** A JSON document under a schema, refused above `limit` characters, so that a hostile one is never parsed. */
-export function parseJson<T>(schema: z.ZodMiniType<T>, text: string, limit = maxEventBytes): Parsed<T> {
+/**
+ * A JSON document under a schema, refused above `limit` characters, so that a hostile one is never parsed. `read`: what the schema accepts, by
+ * hand, where there are tens of thousands; undefined is for the schema to judge.
+ */
+export function parseJson<T>(
+  schema: z.ZodMiniType<T>,
+  text: string,
+  limit = maxEventBytes,
+  read?: (input: unknown) => T | undefined,
+): Parsed<T> {
   if (text.length > limit) return refused(`larger than ${limit} bytes`)
   try {
-    return check(schema, JSON.parse(text))
+    const input: unknown = JSON.parse(text)
+    const value = read?.(input)
+    return value === undefined ? check(schema, input) : parsed(value)
   } catch {
     return refused('not JSON')
   }

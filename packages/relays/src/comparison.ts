@@ -1,7 +1,7 @@
 import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import type { Filter } from './filter.ts'
 import { createItemSet, type ItemSet, initiate, reconcile } from './negentropy.ts'
-import type { PublishOutcome, Question, Relay } from './relay.ts'
+import type { PublishOutcome, Question, Relay, RelayOptions } from './relay.ts'
 
 /** Most ids by which a relay and we may differ; with more it is not one of ours. */
 const maxDifferences = 200_000
@@ -70,8 +70,8 @@ export function createComparisons({ send, ask, silenceMs }: ComparisonsOptions):
   const say = (...frame: unknown[]) => send(JSON.stringify(frame))
   const refused = (reason: string): PublishOutcome => ({ ok: false, reason })
 
-  function start(comparison: Omit<Comparison, 'id' | 'deadline'>): Comparison {
-    const queued = { ...comparison, id: `n${++serial}` }
+  function start(comparison: Omit<Comparison, 'id' | 'differences' | 'deadline'>): Comparison {
+    const queued = { ...comparison, id: `n${++serial}`, differences: 0 }
     queue.push(queued)
     if (queue.length === 1) begin()
     return queued
@@ -165,7 +165,7 @@ export function createComparisons({ send, ask, silenceMs }: ComparisonsOptions):
     compare: (filter, items, onDifference) =>
       new Promise((done) => {
         if (speaks === false) done(refused('it does not speak NIP-77'))
-        else start({ filter, items, onDifference, done, differences: 0 })
+        else start({ filter, items, onDifference, done })
       }),
     read(reader, { limit: _, ...filter }, known, done) {
       if (speaks === false) return done(false)
@@ -175,7 +175,6 @@ export function createComparisons({ send, ask, silenceMs }: ComparisonsOptions):
       const comparison = start({
         filter,
         items: createItemSet(times, hexToBytes(ids.join(''))),
-        differences: 0,
         onDifference: (_, need) => needed.push(...need.filter((one) => filter.ids?.includes(one) ?? true)),
         done: ({ ok }) => fetch(reader, filter, needed, (came) => done(came && ok)),
       })
@@ -206,3 +205,10 @@ export function createComparisons({ send, ask, silenceMs }: ComparisonsOptions):
     },
   }
 }
+
+/** Options of `openRelays` for a program with a log: crowded seconds are read whole, and where they cannot be the log says so. */
+export const readWhole = (log: { warn(fields: object, text: string): void }) =>
+  ({
+    comparisons: createComparisons,
+    onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
+  }) satisfies Pick<RelayOptions, 'comparisons' | 'onIncomplete'>

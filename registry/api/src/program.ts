@@ -6,7 +6,7 @@ import type { Metrics } from '@understudy/host/metrics'
 import type { Vantage } from '@understudy/host/vantage'
 import type { NetworkView } from '@understudy/protocol/api'
 import type { Verify } from '@understudy/protocol/event'
-import { createComparisons } from '@understudy/relays/comparison'
+import { readWhole } from '@understudy/relays/comparison'
 import { openRelays, type Relays } from '@understudy/relays/relays'
 import type { Hono } from 'hono'
 import type { Pool } from 'pg'
@@ -192,8 +192,7 @@ export function openProgram(parts: ProgramParts): Program {
     follow() {
       relays = openRelays(parts.relays, {
         verify,
-        comparisons: createComparisons,
-        onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
+        ...readWhole(log),
         now,
         random,
         WebSocket: guardedSocket(vantage, parts.relays),

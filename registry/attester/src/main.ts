@@ -14,7 +14,7 @@ import { connect, openPostgres } from '@understudy/host/postgres'
 import { onShutdown } from '@understudy/host/shutdown'
 import { attesterTemplate } from '@understudy/protocol/attester'
 import { encodeGeohash } from '@understudy/protocol/place'
-import { createComparisons } from '@understudy/relays/comparison'
+import { readWhole } from '@understudy/relays/comparison'
 import { openRelays, relayUrl } from '@understudy/relays/relays'
 import { loadVerify } from '@understudy/relays/verify'
 import { createChainView } from './chain-view.ts'
@@ -61,8 +61,7 @@ const pool = connect(config.DATABASE_URL ?? postgres!.url, log)
 const db = await untilAnswered(() => openDatabase(pool))
 const relays = openRelays(config.RELAYS, {
   verify,
-  comparisons: createComparisons,
-  onIncomplete: (gap) => log.warn(gap, 'a relay has more events of one second than it hands out'),
+  ...readWhole(log),
 })
 
 const desk: Desk = {
