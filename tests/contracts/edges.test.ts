@@ -1,11 +1,11 @@
 import { Cl, cvToString } from '@stacks/transactions'
-import { beginUnbond, changeRules, endRules, replaceReleaseKey, retire } from '@understudy/chain/calls'
+import { beginUnbond, changeRules, endRules, fund, replaceReleaseKey, retire } from '@understudy/chain/calls'
 import { beforeAll, describe, expect, it } from 'vitest'
 import { type App, accounts, contracts, type Network, openNetwork, terms } from './network.ts'
 
 /** The last value that is taken and the first that is not, where the other tests stay inside. */
 
-const { maintainer, operator } = accounts
+const { funder, maintainer, operator } = accounts
 const lastEpoch = 1_000_000_000
 
 let network: Network
@@ -118,5 +118,18 @@ describe('the clock of an app', () => {
     expect(read()).toContain(`(closes u${app.end(2) + terms.window})`)
     network.mineTo(app.end(3))
     expect(read()).toContain(`(closes u${app.end(3) + 24})`)
+  })
+})
+
+describe('a deposit that waits', () => {
+  it('may ask for as many shares as are ever minted at once, and for no more', () => {
+    const app = network.openApp()
+    network.mineTo(app.end(0))
+    const park = (minShares: bigint) => {
+      const deposit = { app: app.id, amount: 1n, rulesVersion: 1, minShares }
+      return network.send(fund(contracts, funder, deposit), funder).outcome
+    }
+    expect(park(10n ** 16n + 1n)).toBe('ERR_MIN_SHARES')
+    expect(park(10n ** 16n)).toBe('ok')
   })
 })
