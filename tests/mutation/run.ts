@@ -226,6 +226,8 @@ it('breaks the contracts', { timeout: 24 * 3_600_000 }, async () => {
 
   /** Tests that noticed something, the last first: what notices one thing in a function often notices the next. */
   const noticed = new Map<string, RecordedTest[]>()
+  /** By mutant: the test that noticed it in an earlier run, before its file changed. */
+  const formerly = new Map<string, RecordedTest>()
 
   async function judge(mutant: Mutant): Promise<Verdict> {
     const { id } = mutant
@@ -240,7 +242,7 @@ it('breaks the contracts', { timeout: 24 * 3_600_000 }, async () => {
       const by = `${test.file}: ${test.name}`
       return { id, outcome: 'killed', by, digest: groundsOf(by) }
     }
-    for (const test of killers.slice(0, guesses)) {
+    for (const test of new Set([formerly.get(id) ?? [], killers.slice(0, guesses)].flat())) {
       const failing = await firstFailing([test])
       if (!failing) continue
       if (isRefused(failing.error)) return { id, outcome: 'invalid', digest: groundsOf() }
@@ -270,10 +272,13 @@ it('breaks the contracts', { timeout: 24 * 3_600_000 }, async () => {
   }
 
   const kept = new Map<string, Verdict>()
+  const byName = new Map([...files.values()].flat().map((test) => [`${test.file}: ${test.name}`, test]))
   if (options.resume && existsSync(journal))
     for (const line of readFileSync(journal, 'utf8').split('\n').filter(Boolean)) {
       const verdict = JSON.parse(line) as Verdict
-      const gone = verdict.by && !files.has(verdict.by.split(': ')[0]!)
+      const test = verdict.by === undefined ? undefined : byName.get(verdict.by)
+      if (test) formerly.set(verdict.id, test)
+      const gone = verdict.by !== undefined && !test
       if (!gone && verdict.digest === groundsOf(verdict.by)) kept.set(verdict.id, verdict)
     }
   else rmSync(journal, { force: true })
