@@ -93,7 +93,7 @@ const tampering: RealMirror = {
 }
 
 /** Holds a list of files and none of them: every byte comes from the master when it is asked for. */
-export const proxyOfMaster: RealMirror = {
+const proxyOfMaster: RealMirror = {
   ...{ name: 'proxy of the master', lie: 'to be paid for a copy that dies with the master' },
   ...{ stands: denver, claims: denver, due: 'nothing' },
   // An attester that lags itself does not blame it, and reports nothing.
