@@ -134,7 +134,7 @@ describe.runIf(all)('every real adversary', () => {
 
   beforeAll(async () => {
     network = await openRealNetwork({
-      ...{ attesters: 5, mirrors: allMirrors, levels: ['continent', 'network'], probeIntervalMs: 4_000 },
+      ...{ attesters: 5, mirrors: allMirrors, levels: ['continent', 'network'], probeIntervalMs: 10_000 },
     })
   }, 400_000)
 

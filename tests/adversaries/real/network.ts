@@ -352,7 +352,7 @@ async function build(site: Site): Promise<RealNetwork> {
           ...{ RELAYS: relaysFor(name).join(','), DATA_DIR: folder(name), DATABASE_URL: databaseUrl },
           ...{ LATITUDE: String(standOf(at).latitude), LONGITUDE: String(standOf(at).longitude) },
           ...{ EGRESS_ADDRESS: egressOf(at), PROBE_INTERVAL_MS: String(site.probeIntervalMs) },
-          ...{ PROBE_TIMEOUT_MS: '3000', CHAIN_POLL_MS: '200', DELTA_MS: '500', LOG_LEVEL: 'debug' },
+          ...{ PROBE_TIMEOUT_MS: '3000', CHAIN_POLL_MS: '1000', DELTA_MS: '500', LOG_LEVEL: 'debug' },
         },
       }),
     ),
@@ -390,10 +390,11 @@ async function build(site: Site): Promise<RealNetwork> {
 
     async probed(epoch, times) {
       const probes = () => attesters.map(({ name }) => journal.probes(name, epoch))
-      const before = probes()
+      const before = probes().map((all) => new Map(all))
       const told = (attester: number, mirror: RealMirror) => {
         const id = idOf(mirror.name)
-        const { conclusive, doubtful, rttMicros } = probes()[attester]!.get(id) ?? noProbes
+        const so = journal.probes(attesters[attester]!.name, epoch)
+        const { conclusive, doubtful, rttMicros } = so.get(id) ?? noProbes
         const beside = mirror.due === 'share' && mirror.stands === standOf(attester)
         if (site.levels.includes('continent') && beside && rttMicros > nearMicros) return false
         // Of one that takes a second for each answer a busy attester may never be sure.
