@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config'
 
 /** Tests of whole networks: an attester that gets no processor doubts itself, and rightly reports nothing. */
-const networks = ['tests/*.test.ts', 'registry/attester/src/epoch.test.ts']
+const networks = ['tests/*.test.ts', 'tests/adversaries/real.test.ts', 'registry/attester/src/epoch.test.ts']
 
 // Tests read the TypeScript sources of every workspace, so that a failing line is a line of ours.
 export default defineConfig({
