@@ -295,8 +295,12 @@ async function closedPort(): Promise<number> {
   return port
 }
 
-async function start(...program: Parameters<typeof startProgram>): Promise<string> {
-  const started = await startProgram(...program)
+async function start(
+  script: string,
+  args: readonly string[],
+  env: Readonly<Record<string, string>>,
+): Promise<string> {
+  const started = await startProgram(script, args, env, 180_000)
   running.push(started)
   return started.url
 }
@@ -365,7 +369,7 @@ beforeAll(async () => {
   chain = await sampleChain(stacks, devnetKey('deployer'))
   network = { STACKS_API_URL: stacks, DEPLOYER: chain.deployer, RELAYS: relay.replace('http', 'ws') }
   for (const name of ['maintainer', 'funder']) walletOf(name)
-}, 180_000)
+}, 300_000)
 
 afterAll(async () => {
   await Promise.all([...attesters].map(stopAttester))

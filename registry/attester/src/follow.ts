@@ -11,6 +11,7 @@ import type { Relays } from '@understudy/relays/relays'
 import { type AppEpoch, attestedApps } from './chain-view.ts'
 import {
   dropSuperseded,
+  eventsById,
   eventsOfApp,
   eventsOfEpoch,
   eventsToPublish,
@@ -189,14 +190,18 @@ export function createFollower(
       try {
         const filter = { kinds: epochKinds, authors: [...authors], '#d': [epochTag(app, epoch)] }
         if (offered.size > 100_000) offered.clear()
+        const ours = () => saidOfEpoch(desk.db, epochKinds, app, epoch)
+        let items = await ours()
         for (const relay of relays.each()) {
-          const held = await saidOfEpoch(desk.db, app, epoch)
+          const held = { items, events: (ids: readonly string[]) => eventsById(desk.db, ids) }
           const take = (event: NostrEvent) => {
             offered.add(event.id)
             void enqueue(event)
           }
           const result = await reconcileWith(relay, filter, held, take, (id) => offered.has(id))
           await queue
+          // The next relay may lack what this one had.
+          if (result.ok && result.received > 0) items = await ours()
           reconciled.inc({ result: result.ok ? 'ok' : 'failed' })
           if (result.ok && result.received + result.given > 0)
             desk.log.info({ app, epoch, relay: relay.url, ...result }, 'reconciled')

@@ -88,18 +88,31 @@ export async function dropSuperseded(db: Database, event: NostrEvent, app: strin
   await db.delete(events).where(newer)
 }
 
-/** What we hold of an epoch, but for what we hold back. */
-export async function saidOfEpoch(db: Database, app: string, epoch: number): Promise<NostrEvent[]> {
-  const rows = await db
-    .select({ event: events.event })
+/** What we hold of an epoch, but for what we hold back: ids and times alone. */
+export async function saidOfEpoch(
+  db: Database,
+  kinds: readonly number[],
+  app: string,
+  epoch: number,
+): Promise<Pick<NostrEvent, 'id' | 'created_at'>[]> {
+  return db
+    .select({ id: events.id, created_at: events.createdAt })
     .from(events)
     .where(
       and(
         eq(events.app, app),
+        inArray(events.kind, [...kinds]),
         eq(events.epoch, epoch),
         or(isNull(events.outgoing), ne(events.outgoing, 'held')),
       ),
     )
+}
+
+export async function eventsById(db: Database, ids: readonly string[]): Promise<NostrEvent[]> {
+  const rows = await db
+    .select({ event: events.event })
+    .from(events)
+    .where(inArray(events.id, [...ids]))
   return rows.map((row) => row.event)
 }
 
