@@ -3,6 +3,7 @@ import { rulesAt } from '@understudy/chain/state'
 import { coordinateOf, parseRepository } from '@understudy/protocol/app'
 import { parseAttestation } from '@understudy/protocol/attestation'
 import { parseCommitment } from '@understudy/protocol/commitment'
+import { formerEpochs } from '@understudy/protocol/epoch'
 import { type NostrEvent, type Parsed, parsed, refused } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import { parseMirror } from '@understudy/protocol/mirror'
@@ -21,8 +22,8 @@ export interface Belonging {
   readonly replaceable: boolean
 }
 
-/** Epochs back from now for which attesters' words are still taken. */
-const epochsBack = 3
+/** Epochs back from now for which attesters' words are still taken: what was said in one that settles now may stand for who is absent. */
+const epochsBack = formerEpochs + 1
 /** How far an event may be dated ahead, seconds. */
 const aheadSeconds = 600
 
@@ -112,7 +113,12 @@ export function filtersOf(apps: readonly AppEpoch[], nowSeconds: number): Filter
   const unique = (values: readonly string[]) => [...new Set(values)].sort()
   const ids = unique(apps.map(({ app }) => app.id))
   const coordinates = unique(apps.map(({ app }) => app.coordinate))
-  const attesters = unique(apps.flatMap(({ rules }) => rules.keys.map(pubkeyOf)))
+  // The last epoch is settled by those whom its own rules list.
+  const attesters = unique(
+    apps.flatMap(({ app, epoch, rules }) =>
+      [...rules.keys, ...(rulesAt(app, epoch - 1)?.keys ?? [])].map(pubkeyOf),
+    ),
+  )
   const nodes = unique(apps.flatMap(({ app }) => [...app.mirrors.values()].map((mirror) => mirror.nodeKey)))
   const maintainers = unique(coordinates.map((coordinate) => coordinate.split(':')[1] ?? ''))
   const epochKinds = [kinds.commitment, kinds.attestation, kinds.proposal, kinds.coSignature]
