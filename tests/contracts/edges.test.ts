@@ -10,6 +10,7 @@ import {
   reportCommitments,
   retire,
 } from '@understudy/chain/calls'
+import type { Asset } from '@understudy/chain/contracts'
 import { commitmentHash } from '@understudy/protocol/commitment'
 import { merkleRoot, type PayoutLeaf, payoutLeafHash } from '@understudy/protocol/merkle'
 import { signHash } from '@understudy/protocol/sip018'
@@ -182,19 +183,19 @@ describe('a range of leaves that no honest attester would sign', () => {
   const mirrors = 1_000_000_000
 
   /** What is paid of leaves that differ from good ones, under a settlement that counts so many. */
-  function paidOf(count: number, changes: readonly Partial<PayoutLeaf>[]): bigint {
+  function paidOf(count: number, changes: readonly Partial<PayoutLeaf>[], asset: Asset = 'stx'): bigint {
     const leaves = changes.map((change, index) => {
       const good = { index, mirror: index + 1, recipient: index % 2 ? neighbour : operator, amount: 1_000n }
       return { ...good, ...change }
     })
-    const app = network.openApp()
+    const app = network.openApp({}, asset)
     network.deposit(app, terms.budget)
     network.mineTo(app.end(0))
     const root = merkleRoot(leaves.map(payoutLeafHash))
     const message = network.messageOf(app, 0, { root, allocated: 10_000n, count })
     expect(network.settleWith(message).outcome).toBe('ok')
     network.mineTo(network.burnHeight + terms.challenge)
-    const call = claimRange(contracts, { app: app.id, epoch: 0, leaves, start: 0 })
+    const call = claimRange(contracts, { app: app.id, asset, epoch: 0, leaves, start: 0 })
     expect(network.send(call, stranger).outcome).toBe('ok')
     return network.poolOf(app).paid!
   }
@@ -209,6 +210,10 @@ describe('a range of leaves that no honest attester would sign', () => {
 
   it('skips a leaf of another range', () => {
     expect(paidOf(300, [{}, { index: 128 }, { index: 129, amount: 20n }])).toBe(1_000n)
+  })
+
+  it.each(['stx', 'sbtc'] as const)('pays the first of two leaves with one index, in %s', (asset) => {
+    expect(paidOf(3, [{}, { index: 0, amount: 7n }, { amount: 20n }], asset)).toBe(1_020n)
   })
 
   it('skips a mirror beyond the last id', () => {
