@@ -241,6 +241,7 @@ beforeAll(async () => {
     rulesVersion: rules.version,
     anchor: { height, hash },
     commitments: bundles.map(({ root: of, bundle }) => ({ key: bundle.key, root: of })),
+    former: [],
   }
   const { root: tree, allocated, count } = outcome
   const message = {

@@ -169,6 +169,7 @@ async function settleEpoch0(app: string): Promise<bigint> {
     rulesVersion: rules.version,
     anchor: { height, hash },
     commitments: bundles.map(({ root, bundle }) => ({ key: bundle.key, root })),
+    former: [],
   }
   const message = {
     ...{ pool: contracts.pool, app, epoch: 0, round: 0, inputs: inputsHash(inputs) },

@@ -87,7 +87,7 @@ test('what is held back is not published before it is released, and once is enou
   const held = { app: 'outgoing', epoch: 3, receivedAt: 0, outgoing: 'held' } as const
   await keepEvent(db, event('held', 1, 4617), held)
   expect(await eventsToPublish(db, 10)).toEqual([])
-  await releaseEvents(db, 'outgoing', 3, [4617])
+  await releaseEvents(db, { app: 'outgoing', epochs: [3], kinds: [4617], authors: ['node'] })
   expect((await eventsToPublish(db, 10)).map((e) => e.id)).toEqual(['held'])
   await markPublished(db, ['held'])
   expect(await eventsToPublish(db, 10)).toEqual([])

@@ -88,24 +88,20 @@ export async function dropSuperseded(db: Database, event: NostrEvent, app: strin
   await db.delete(events).where(newer)
 }
 
-/** What we hold of an epoch, but for what we hold back: ids and times alone. */
-export async function saidOfEpoch(
-  db: Database,
-  kinds: readonly number[],
-  app: string,
-  epoch: number,
-): Promise<Pick<NostrEvent, 'id' | 'created_at'>[]> {
+/** What some authors said about some epochs of an app. */
+export interface Sayings {
+  readonly app: string
+  readonly epochs: readonly number[]
+  readonly kinds: readonly number[]
+  readonly authors: readonly string[]
+}
+
+/** What we hold of it, but for what we hold back: ids and times alone. */
+export async function heldOf(db: Database, said: Sayings): Promise<Pick<NostrEvent, 'id' | 'created_at'>[]> {
   return db
     .select({ id: events.id, created_at: events.createdAt })
     .from(events)
-    .where(
-      and(
-        eq(events.app, app),
-        inArray(events.kind, [...kinds]),
-        eq(events.epoch, epoch),
-        or(isNull(events.outgoing), ne(events.outgoing, 'held')),
-      ),
-    )
+    .where(and(isSaying(said), or(isNull(events.outgoing), ne(events.outgoing, 'held'))))
 }
 
 export async function eventsById(db: Database, ids: readonly string[]): Promise<NostrEvent[]> {
@@ -135,15 +131,15 @@ export async function markPublished(db: Database, ids: readonly string[]): Promi
       .where(inArray(events.id, [...ids]))
 }
 
-/** Lets the attestations that were held back go out, and says again whatever else is held of that epoch. */
-export async function releaseEvents(
-  db: Database,
-  app: string,
-  epoch: number,
-  kinds: readonly number[],
-): Promise<void> {
-  await db
-    .update(events)
-    .set({ outgoing: 'due' })
-    .where(and(eq(events.app, app), eq(events.epoch, epoch), inArray(events.kind, [...kinds])))
+/** Lets what was held back go out, and says again whatever else is held of it. */
+export async function releaseEvents(db: Database, said: Sayings): Promise<void> {
+  await db.update(events).set({ outgoing: 'due' }).where(isSaying(said))
 }
+
+const isSaying = ({ app, epochs, kinds, authors }: Sayings) =>
+  and(
+    eq(events.app, app),
+    inArray(events.epoch, [...epochs]),
+    inArray(events.kind, [...kinds]),
+    inArray(events.pubkey, [...authors]),
+  )
