@@ -16,13 +16,13 @@ let watch: { stop(): Promise<void> }
 beforeAll(async () => {
   network = await startNetwork({ dataDir: join(folder, 'network'), ports: 'any' })
   watch = await watchNetwork(network, () => {})
-}, 240_000)
+}, 300_000)
 
 afterAll(async () => {
   await watch?.stop()
   await network?.stop()
   rmSync(folder, { recursive: true, force: true })
-}, 60_000)
+}, 300_000)
 
 /** Ends a program without warning and waits until it serves again. */
 async function killAndReturn(name: string): Promise<void> {
@@ -44,7 +44,7 @@ describe('kill -9 in the middle of an epoch', () => {
       await killAndReturn(name)
       expect(network.processes.get(name).restarts(), name).toBeGreaterThanOrEqual(1)
     }
-  }, 180_000)
+  }, 300_000)
 
   it('each epoch settles exactly once, pays nobody twice, and soon all good mirrors', async () => {
     // Attesters that were down for long rightly doubt what they missed: where programs start slowly, it is a later epoch that pays all.

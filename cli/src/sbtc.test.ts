@@ -109,7 +109,7 @@ beforeAll(async () => {
     writeFileSync(join(folder, who, 'nostr.key'), secretOf(`${who} on nostr`), { mode: 0o600 })
   }
   writeFileSync(join(folder, 'attester.key'), attesters[0]!.secret.toString('hex'), { mode: 0o600 })
-}, 120_000)
+}, 300_000)
 
 afterAll(async () => {
   relays?.close()

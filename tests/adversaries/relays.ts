@@ -19,10 +19,32 @@ const some = (share: number, relay: string) => (event: NostrEvent, reader: strin
   return sum / 1_000_003 < share
 }
 
+/** What one relay may do, by its name: in the simulator, and as a proxy before a real relay. */
+export const loses = (name: string): RelayFaults => ({ loses: (event) => some(0.5, name)(event, '') })
+
+export const delays = (below: (ms: number) => number, mostMs: number): RelayFaults => ({
+  delayMs: () => below(mostMs),
+})
+
+export const duplicates: RelayFaults = { sends: (event) => [event, event, event] }
+
+export const forges = (name: string): RelayFaults => {
+  const forge = (event: NostrEvent): NostrEvent[] => [
+    { ...event, content: event.content.replace(/"passed":\d+/, '"passed":0') || 'forged' },
+    { ...event, sig: `${event.sig.slice(0, -2)}00` },
+    { ...event, id: `${event.id.slice(0, -2)}00` },
+  ]
+  return { sends: (event, reader) => (some(0.7, name)(event, reader.name) ? forge(event) : [event]) }
+}
+
+export const hides = (name: string): RelayFaults => ({
+  hides: (event, reader) => some(0.5, name)(event, reader.name),
+})
+
 export const losing: Adversary = {
   name: 'relays that lose events',
   lie: 'most relays say OK and forget half of what they get',
-  enter: (world) => most(world, (name) => ({ loses: (event) => some(0.5, name)(event, '') })),
+  enter: (world) => most(world, loses),
 }
 
 export const slow: Adversary = {
@@ -30,36 +52,26 @@ export const slow: Adversary = {
   lie: 'most relays sit on events for up to twenty minutes',
   enter(world) {
     const chance = world.dice.of('delays')
-    return most(world, () => ({ delayMs: () => chance.below(1_200_000) }))
+    return most(world, () => delays(chance.below, 1_200_000))
   },
 }
 
 export const duplicating: Adversary = {
   name: 'relays that duplicate',
   lie: 'most relays send everything three times',
-  enter: (world) => most(world, () => ({ sends: (event) => [event, event, event] })),
+  enter: (world) => most(world, () => duplicates),
 }
 
 export const forging: Adversary = {
   name: 'relays that forge',
   lie: 'most relays change what they pass on',
-  enter(world) {
-    const forge = (event: NostrEvent): NostrEvent[] => [
-      { ...event, content: event.content.replace(/"passed":\d+/, '"passed":0') || 'forged' },
-      { ...event, sig: `${event.sig.slice(0, -2)}00` },
-      { ...event, id: `${event.id.slice(0, -2)}00` },
-    ]
-    return most(world, (name) => ({
-      sends: (event, reader) => (some(0.7, name)(event, reader.name) ? forge(event) : [event]),
-    }))
-  },
+  enter: (world) => most(world, forges),
 }
 
 export const partial: Adversary = {
   name: 'relays that show some to some',
   lie: 'most relays hide half of the events from each reader',
-  enter: (world) =>
-    most(world, (name) => ({ hides: (event, reader) => some(0.5, name)(event, reader.name) })),
+  enter: (world) => most(world, hides),
 }
 
 export const lyingRelays: readonly Adversary[] = [losing, slow, duplicating, forging, partial]

@@ -26,7 +26,7 @@ test('the same seed twice is the same run, to the last message', async () => {
   expect(lines.some((line) => line.includes(' reconciled '))).toBe(true)
   expect((await simulate(adversary, 7)).trace).toBe(first.trace)
   expect((await simulate(adversary, 8)).trace).not.toBe(first.trace)
-}, 180_000)
+}, 300_000)
 
 test('an attester that lost its memory says nothing of the epoch whose greater part it forgot, and all of the next', async () => {
   const world = createWorld('forgets', ordinary, keyedSigning())
@@ -54,7 +54,7 @@ test('an attester that lost its memory says nothing of the epoch whose greater p
   expect(world.chain.factsOf(0)).toBeDefined()
   expect([...world.chain.state().banned]).toEqual([])
   for (const attester of world.attesters) attester.disk.close()
-}, 180_000)
+}, 300_000)
 
 // One seed for everybody here; thousands in `npm run bench -- adversaries` and at night.
 test.each(adversaries)(

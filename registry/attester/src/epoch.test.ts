@@ -570,7 +570,7 @@ beforeAll(async () => {
     attesters.every((a) => said(a, 'release seen').length === 2),
   )
   await mineTo(start)
-}, 180_000)
+}, 300_000)
 
 afterAll(async () => {
   await Promise.all([...programs].map((program) => program.ended('SIGTERM')))
@@ -583,7 +583,7 @@ afterAll(async () => {
     if (pid) process.kill(Number(pid.split('\n')[0]), 'SIGINT')
   }
   if (dir) await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
-}, 60_000)
+}, 300_000)
 
 test('three attesters settle an epoch once and on one root, although one was cut off for half of it and one killed', async () => {
   const end = epochEnd((await chainApp()).schedule, 0)

@@ -1,10 +1,16 @@
 import { connect, createServer, type Server, type Socket } from 'node:net'
 
+interface Target {
+  readonly host: string
+  readonly port: number
+}
+
 export interface DelayProxyOptions {
   readonly address: string
   /** 0 for any. */
   readonly port: number
-  readonly target: { readonly host: string; readonly port: number }
+  /** Where bytes go to; asked for each connection by its peer's address where it is not the same for all. */
+  readonly target: Target | ((source: string) => Target)
   /** One-way delay for a peer's address, ms. */
   readonly delayMs: (source: string) => number
 }
@@ -18,8 +24,10 @@ export function openDelayProxy(
 ): Promise<{ port: number; close(): Promise<void> }> {
   const open = new Set<Socket>()
   const server = createServer({ allowHalfOpen: true }, (peer) => {
-    const target = connect({ ...options.target, allowHalfOpen: true })
-    const ms = Math.ceil(options.delayMs(peer.remoteAddress ?? ''))
+    const source = peer.remoteAddress ?? ''
+    const end = typeof options.target === 'function' ? options.target(source) : options.target
+    const target = connect({ ...end, allowHalfOpen: true })
+    const ms = Math.ceil(options.delayMs(source))
     for (const socket of [peer, target]) {
       open.add(socket)
       socket.setNoDelay(true)

@@ -29,13 +29,13 @@ beforeAll(async () => {
   postgres = await openPostgres({ dataDir: join(dir, 'db'), log })
   pool = connect(postgres.url, log)
   db = await openDatabase(pool)
-}, 60_000)
+}, 300_000)
 
 afterAll(async () => {
   await pool.end()
   await postgres.stop()
   await rm(dir, { recursive: true, force: true })
-}, 30_000)
+}, 300_000)
 
 const event = (id: string, created_at: number, kind = 34617): NostrEvent => ({
   ...{ id, pubkey: 'node', created_at, kind, tags: [], content: '', sig: '' },
