@@ -67,7 +67,7 @@ const filled = (block: string, table: Readonly<Record<string, string>>): string 
 interface Typed {
   readonly lines: readonly string[]
   /** What it said in JSON under this name. */
-  said(message: string): Record<string, unknown>[]
+  said(message: string): readonly Record<string, unknown>[]
   readonly ended: Promise<number | null>
   /** Ends it as Ctrl-C would. */
   stop(): Promise<void>
@@ -82,16 +82,21 @@ function type(commands: string, cwd: string, env: Readonly<Record<string, string
     detached: true,
   })
   const lines: string[] = []
+  const said = new Map<unknown, Record<string, unknown>[]>()
   for (const stream of [child.stdout, child.stderr])
     createInterface({ input: stream }).on('line', (line) => {
       lines.push(line)
+      if (line.startsWith('{"level"')) {
+        const entry = JSON.parse(line) as Record<string, unknown>
+        if (said.has(entry.msg)) said.get(entry.msg)!.push(entry)
+        else said.set(entry.msg, [entry])
+      }
       if (/: sent 0x|"settlement sent"/.test(line)) void chain.mine()
     })
   const ended = new Promise<number | null>((resolve) => child.once('close', resolve))
   return {
     lines,
-    said: (message) =>
-      lines.filter((line) => line.includes(`"msg":"${message}"`)).map((line) => JSON.parse(line)),
+    said: (message) => said.get(message) ?? [],
     ended,
     async stop() {
       if (child.exitCode === null && child.signalCode === null) process.kill(-child.pid!, 'SIGINT')
