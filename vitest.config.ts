@@ -11,8 +11,9 @@ export default defineConfig({
   test: {
     exclude: ['**/node_modules/**', '**/dist/**', '**/.cache/**', '**/.understudy/**'],
     pool: 'forks',
-    testTimeout: 30_000,
-    hookTimeout: 120_000,
+    // For what hangs, not for what is slow: a machine may be ten times slower than the one that a test was written on.
+    testTimeout: 120_000,
+    hookTimeout: 300_000,
     projects: [
       {
         extends: true,

@@ -83,7 +83,7 @@ async function registeredApp(name: string, startsIn = 500, asset: Asset = 'stx')
   const app = appId(coordinate)
   // The registry follows the chain, a little behind: a page that came too early would be told 404.
   const known = async () => (await fetch(`${network.apiUrl}/api/apps/${app}`)).ok
-  await vi.waitUntil(known, { timeout: 20_000, interval: 100 })
+  await vi.waitUntil(known, { timeout: 60_000, interval: 100 })
   return app
 }
 
@@ -115,7 +115,7 @@ async function signAndConfirm(page: Page): Promise<void> {
   await text(page, /It is in Stacks block/)
 }
 
-describe('the page in a real browser', { timeout: 90_000 }, () => {
+describe('the page in a real browser', { timeout: 300_000 }, () => {
   it('registers an app, then a mirror with its bond, then funds the pool, and shows each as the registry has it', async () => {
     const { page, wallet } = await visit('operator1')
     await open(page, '')

@@ -21,14 +21,14 @@ beforeAll(async () => {
   browser = await chromium.launch({ executablePath: findChromium(), args: chromiumFlags })
   network = await startNetwork({ dataDir: join(folder, 'network'), ports: 'any' })
   watch = await watchNetwork(network, () => {})
-}, 240_000)
+}, 300_000)
 
 afterAll(async () => {
   await browser?.close()
   await watch?.stop()
   await network?.stop()
   rmSync(folder, { recursive: true, force: true })
-}, 60_000)
+}, 300_000)
 
 const named = (name: string) => network.mirrors.find((mirror) => mirror.name === name)!
 const read = async (path: string): Promise<unknown> => {
@@ -159,7 +159,7 @@ describe('from a release to a badge', () => {
       .last()
       .waitFor()
     await stranger.close()
-  }, 90_000)
+  }, 300_000)
 
   it('a README shows it: badges answer with what is true', async () => {
     const badge = async (name: string) => {

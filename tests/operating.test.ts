@@ -24,7 +24,7 @@ beforeAll(async () => {
 afterAll(async () => {
   await (await starting.catch(() => undefined))?.stop()
   rmSync(folder, { recursive: true, force: true })
-}, 120_000)
+}, 300_000)
 
 /** The commands of docs/operating.md, block by block: a fence that says only `sh` is run. */
 function commands(): string[] {
@@ -93,7 +93,7 @@ describe('the published packages', () => {
     }
   })
 
-  it('are installed without links or tests, and run', { timeout: 120_000 }, () => {
+  it('are installed without links or tests, and run', { timeout: 300_000 }, () => {
     for (const { file } of publishedPackages()) {
       const installed = join(packed.modules, file.name)
       expect(lstatSync(installed).isSymbolicLink(), file.name).toBe(false)

@@ -101,7 +101,7 @@ async function makeEpoch(): Promise<{ lines: string[]; facts: ChainFacts }> {
   const free = 10n ** 12n
   const { root, allocated, count } = outcomeOf({ rules, free, mirrors: bonded, bundles })
   const anchor = { height: 5_000, hash: hex('block') }
-  const inputs = { rulesVersion: 1, anchor, commitments }
+  const inputs = { rulesVersion: 1, anchor, commitments, former: [] }
   const message = { pool, app, epoch: 0, round: 0, inputs: inputsHash(inputs), root, allocated, count }
   for (const secret of secrets.slice(0, 4)) {
     const signature = signHash(settlementHash(message, chainId), secret)
@@ -113,7 +113,7 @@ async function makeEpoch(): Promise<{ lines: string[]; facts: ChainFacts }> {
     ...{ signers: rules.keys.map(() => true), burn: epochEnd(schedule, 0) + 7 },
   }
   const facts = { chainId, pool, app, epoch: 0, schedule, rules, anchor, free, mirrors: bonded, barred: [] }
-  return { lines, facts: { ...facts, asset: 'stx', settlement, claims: [] } }
+  return { lines, facts: { ...facts, asset: 'stx', settlement, settledBefore: [], claims: [] } }
 }
 
 /** Bare checks are made in batches between those of the closing, so that a slower moment is in both. */

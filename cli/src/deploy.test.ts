@@ -89,7 +89,7 @@ const states = async (key: string) => {
   return (JSON.parse(printed) as { contracts: { state: string }[] }).contracts.map(({ state }) => state)
 }
 
-describe('deploy:contracts', { timeout: 180_000 }, () => {
+describe('deploy:contracts', { timeout: 300_000 }, () => {
   it('without --confirm says what it would do, and sends nothing', async () => {
     const key = keyOf('a1')
     await fill(key)

@@ -241,6 +241,7 @@ beforeAll(async () => {
     rulesVersion: rules.version,
     anchor: { height, hash },
     commitments: bundles.map(({ root: of, bundle }) => ({ key: bundle.key, root: of })),
+    former: [],
   }
   const { root: tree, allocated, count } = outcome
   const message = {
@@ -258,7 +259,7 @@ beforeAll(async () => {
   const hashes = outcome.leaves.map(payoutLeafHash)
   for (const leaf of outcome.leaves.slice(0, 2))
     await send('two', claim(contracts, { app, epoch: 0, leaf, proof: merkleProof(hashes, leaf.index) }))
-}, 120_000)
+}, 300_000)
 
 afterAll(async () => {
   relays?.close()

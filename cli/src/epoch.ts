@@ -16,7 +16,7 @@ export async function collect(
   epoch: number,
 ): Promise<EpochBundle> {
   const collected = await collectBundle(
-    { client, contracts, chainId: info.chainId, epochEvents: (of, n) => epochEvents(relays, of, n) },
+    { client, contracts, chainId: info.chainId, epochEvents: (...of) => epochEvents(relays, ...of) },
     app,
     epoch,
   )

@@ -180,7 +180,7 @@ beforeAll(async () => {
     expect(await submit(client, signed)).toMatchObject({ ok: true })
     await post('/devnet/mine', { burnBlocks: 1 })
   }
-}, 120_000)
+}, 300_000)
 
 afterAll(async () => {
   rmSync(folder, { recursive: true, force: true })
@@ -190,7 +190,7 @@ afterAll(async () => {
   await exit
 })
 
-describe('a mirror’s bond', { timeout: 120_000 }, () => {
+describe('a mirror’s bond', { timeout: 300_000 }, () => {
   test('is laid down, added to, taken back after its wait, and not before', async () => {
     const { id } = await register()
     const mine = ['--app', id]
@@ -258,7 +258,7 @@ describe('a mirror’s bond', { timeout: 120_000 }, () => {
   })
 })
 
-describe('a funder', { timeout: 120_000 }, () => {
+describe('a funder', { timeout: 300_000 }, () => {
   test('whose deposit waits sees it counted by activate, or takes it back; and leaves two epochs after asking', async () => {
     const { id, start } = await register()
     const mine = ['--app', id]
@@ -309,7 +309,7 @@ describe('a funder', { timeout: 120_000 }, () => {
   })
 })
 
-describe('a maintainer', { timeout: 120_000 }, () => {
+describe('a maintainer', { timeout: 300_000 }, () => {
   test('announces rules after their notice, replaces the release key, and winds the app down', async () => {
     const { id } = await register(200)
     const mine = ['--app', id]

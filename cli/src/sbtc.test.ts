@@ -109,7 +109,7 @@ beforeAll(async () => {
     writeFileSync(join(folder, who, 'nostr.key'), secretOf(`${who} on nostr`), { mode: 0o600 })
   }
   writeFileSync(join(folder, 'attester.key'), attesters[0]!.secret.toString('hex'), { mode: 0o600 })
-}, 120_000)
+}, 300_000)
 
 afterAll(async () => {
   relays?.close()
@@ -169,6 +169,7 @@ async function settleEpoch0(app: string): Promise<bigint> {
     rulesVersion: rules.version,
     anchor: { height, hash },
     commitments: bundles.map(({ root, bundle }) => ({ key: bundle.key, root })),
+    former: [],
   }
   const message = {
     ...{ pool: contracts.pool, app, epoch: 0, round: 0, inputs: inputsHash(inputs) },

@@ -25,7 +25,7 @@ const stranger = signerOf(secretOf(4))
 const nodeSecret = secretOf(5)
 const nodeKey = signerOf(nodeSecret).pubkey
 const operatorSecret = secretOf(6)
-const patience = { timeout: 20_000, interval: 20 }
+const patience = { timeout: 60_000, interval: 20 }
 
 let dir: string
 let relay: Awaited<ReturnType<typeof startRelay>>

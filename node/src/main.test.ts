@@ -237,7 +237,7 @@ beforeAll(async () => {
     minSeq: 0,
   }
   await chain.send(chainKeys.maintainer, registerApp(chain.contracts, { coordinate, schedule, terms }))
-}, 180_000)
+}, 300_000)
 
 afterAll(async () => {
   relays?.close()
@@ -261,7 +261,7 @@ const sampleFiles = (word: string): Record<string, string | Uint8Array> => ({
 const kills = Number(process.env.KILLS ?? 20)
 
 // One story: each test goes on where the one before ended.
-describe('a fallback node', { timeout: 180_000 }, () => {
+describe('a fallback node', { timeout: 300_000 }, () => {
   let commit: string
   let newer: string
   let lastSeq = 0

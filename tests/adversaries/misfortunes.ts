@@ -1,6 +1,7 @@
 import { blockMs } from '../simulation/chain.ts'
-import { epochLength, type World } from '../simulation/world.ts'
+import { closingBlocks, epochLength, type World } from '../simulation/world.ts'
 import type { Adversary } from './adversary.ts'
+import { mapped } from './mirrors.ts'
 
 // Nobody lies here: machines and networks fail, as they do.
 
@@ -31,6 +32,18 @@ export const partition: Adversary = {
     const attester = world.dice.of('cut off').pick(world.attesters)
     const from = somewhen(world, 'cut')
     world.network.cut(attester, from, from + (epochLength / 2) * blockMs)
+    return { liars: [attester] }
+  },
+}
+
+/** One attester ends once its first epoch is settled, and does not come back. */
+export const absence: Adversary = {
+  name: 'attester away',
+  lie: 'none: a machine is gone after its first epoch',
+  setting: { ...mapped, epochs: 3 },
+  enter(world) {
+    const attester = world.dice.of('away').pick(world.attesters)
+    world.time.at(world.atBurn(world.beginOf(1) + closingBlocks), () => attester.crash())
     return { liars: [attester] }
   },
 }
@@ -67,4 +80,4 @@ export const relayOutages: Adversary = {
   },
 }
 
-export const misfortunes: readonly Adversary[] = [crashes, partition, amnesia, relayOutages]
+export const misfortunes: readonly Adversary[] = [crashes, partition, absence, amnesia, relayOutages]

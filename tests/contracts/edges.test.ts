@@ -1,11 +1,34 @@
 import { Cl, cvToString } from '@stacks/transactions'
-import { beginUnbond, changeRules, endRules, replaceReleaseKey, retire } from '@understudy/chain/calls'
+import {
+  addSignatures,
+  beginUnbond,
+  changeRules,
+  claimRange,
+  endRules,
+  fund,
+  replaceReleaseKey,
+  reportCommitments,
+  retire,
+} from '@understudy/chain/calls'
+import { commitmentHash } from '@understudy/protocol/commitment'
+import { merkleRoot, type PayoutLeaf, payoutLeafHash } from '@understudy/protocol/merkle'
+import { signHash } from '@understudy/protocol/sip018'
 import { beforeAll, describe, expect, it } from 'vitest'
-import { type App, accounts, contracts, type Network, openNetwork, terms } from './network.ts'
+import {
+  type App,
+  accounts,
+  attestersOf,
+  chainId,
+  contracts,
+  type Network,
+  openNetwork,
+  signaturesOf,
+  terms,
+} from './network.ts'
 
 /** The last value that is taken and the first that is not, where the other tests stay inside. */
 
-const { maintainer, operator } = accounts
+const { funder, maintainer, neighbour, operator, stranger } = accounts
 const lastEpoch = 1_000_000_000
 
 let network: Network
@@ -118,5 +141,82 @@ describe('the clock of an app', () => {
     expect(read()).toContain(`(closes u${app.end(2) + terms.window})`)
     network.mineTo(app.end(3))
     expect(read()).toContain(`(closes u${app.end(3) + 24})`)
+  })
+})
+
+describe('a deposit that waits', () => {
+  it('may ask for as many shares as are ever minted at once, and for no more', () => {
+    const app = network.openApp()
+    network.mineTo(app.end(0))
+    const park = (minShares: bigint) => {
+      const deposit = { app: app.id, amount: 1n, rulesVersion: 1, minShares }
+      return network.send(fund(contracts, funder, deposit), funder).outcome
+    }
+    expect(park(10n ** 16n + 1n)).toBe('ERR_MIN_SHARES')
+    expect(park(10n ** 16n)).toBe('ok')
+  })
+})
+
+describe('no signature at all', () => {
+  it('is too few and adds nothing, where a key is banned as well', () => {
+    const app = network.openApp()
+    network.deposit(app, terms.budget)
+    network.mineTo(app.end(0))
+    const { key, secret } = attestersOf(3)[2]!
+    const commitments = ['01', '02'].map((byte) => {
+      const said = { pool: contracts.pool, app: app.id, epoch: 0, root: byte.repeat(32), count: 3 }
+      return { ...said, signature: signHash(commitmentHash(said, chainId), secret) }
+    })
+    const accused = { app: app.id, epoch: 0, version: 1, key }
+    const report = reportCommitments(contracts, accused, [commitments[0]!, commitments[1]!])
+    expect(network.send(report, stranger).outcome).toBe('ok')
+
+    const message = network.messageOf(app, 0, { root: '44'.repeat(32), allocated: 5n, count: 1 })
+    expect(network.settleWith(message, []).outcome).toBe('ERR_QUORUM')
+    expect(network.settleWith(message, signaturesOf(message).slice(0, 2)).outcome).toBe('ok')
+    expect(network.send(addSignatures(contracts, { app: app.id, epoch: 0 }, []), stranger).outcome).toBe('ok')
+  })
+})
+
+describe('a range of leaves that no honest attester would sign', () => {
+  const mirrors = 1_000_000_000
+
+  /** What is paid of leaves that differ from good ones, under a settlement that counts so many. */
+  function paidOf(count: number, changes: readonly Partial<PayoutLeaf>[]): bigint {
+    const leaves = changes.map((change, index) => {
+      const good = { index, mirror: index + 1, recipient: index % 2 ? neighbour : operator, amount: 1_000n }
+      return { ...good, ...change }
+    })
+    const app = network.openApp()
+    network.deposit(app, terms.budget)
+    network.mineTo(app.end(0))
+    const root = merkleRoot(leaves.map(payoutLeafHash))
+    const message = network.messageOf(app, 0, { root, allocated: 10_000n, count })
+    expect(network.settleWith(message).outcome).toBe('ok')
+    network.mineTo(network.burnHeight + terms.challenge)
+    const call = claimRange(contracts, { app: app.id, epoch: 0, leaves, start: 0 })
+    expect(network.send(call, stranger).outcome).toBe('ok')
+    return network.poolOf(app).paid!
+  }
+
+  it('skips a leaf of nothing', () => {
+    expect(paidOf(3, [{}, { amount: 0n }, { amount: 1n }])).toBe(1_001n)
+  })
+
+  it('skips a leaf beyond those counted', () => {
+    expect(paidOf(2, [{}, {}, { amount: 20n }])).toBe(2_000n)
+  })
+
+  it('skips a leaf of another range', () => {
+    expect(paidOf(300, [{}, { index: 128 }, { index: 129, amount: 20n }])).toBe(1_000n)
+  })
+
+  it('skips a mirror beyond the last id', () => {
+    expect(paidOf(3, [{}, { mirror: mirrors + 1 }, { mirror: mirrors, amount: 20n }])).toBe(1_020n)
+  })
+
+  it('skips what is more than is left, and pays what is exactly that', () => {
+    // In the order of the list: leaves 0, 2, 1, 3.
+    expect(paidOf(4, [{}, { amount: 9_000n }, { amount: 9_001n }, { amount: 1n }])).toBe(10_000n)
   })
 })

@@ -51,7 +51,7 @@ beforeAll(async () => {
     start('open'),
     start('named', { READERS: alice.pubkey, WRITERS: alice.pubkey }),
   ])
-}, 60_000)
+}, 300_000)
 
 afterEach(() => {
   for (const client of clients.splice(0)) client.close()
@@ -62,7 +62,7 @@ afterAll(async () => {
   rmSync(home, { recursive: true, force: true })
 })
 
-const until = (condition: () => unknown) => vi.waitFor(condition, { timeout: 20_000, interval: 20 })
+const until = (condition: () => unknown) => vi.waitFor(condition, { timeout: 60_000, interval: 20 })
 const ids = (events: readonly NostrEvent[]) => events.map((event) => event.id).sort()
 
 describe.each(libraries)('%s', (name, openClient) => {

@@ -133,7 +133,7 @@ beforeAll(async () => {
   await until(async () => expect((await fetch(`${node.url}/readyz`)).status).toBe(200))
   await forge.stop()
   await expect(fetch(forge.url)).rejects.toThrow()
-}, 180_000)
+}, 300_000)
 
 afterAll(async () => {
   relays?.close()

@@ -59,11 +59,17 @@ interface Verdict {
 
 const digest = (...texts: readonly string[]): string =>
   createHash('sha256').update(texts.join('\0')).digest('hex')
-const textOf = (name: string): string => readFileSync(new URL(name, testFolder), 'utf8')
+/** As they are when this run begins: what is edited meanwhile counts for the next. */
+const texts = new Map(
+  readdirSync(testFolder)
+    .sort()
+    .map((name) => [name, readFileSync(new URL(name, testFolder), 'utf8')] as const),
+)
+const textOf = (name: string): string => texts.get(name)!
 /** What a verdict rests on: the contracts, and the file of the test that noticed, or all where none did. */
 function groundsOf(by?: string): string {
   const file = by?.split(': ')[0]
-  const read = file ? ['network.ts', file] : readdirSync(testFolder).sort()
+  const read = file ? ['network.ts', file] : [...texts.keys()]
   return digest(...Object.values(originals), ...read.map(textOf))
 }
 
@@ -196,7 +202,7 @@ it('breaks the contracts', { timeout: 24 * 3_600_000 }, async () => {
   // Little of what is random: whatever a survivor survives, it survives again.
   process.env['FUZZ_RUNS'] = '2'
   process.env['FUZZ_SEED'] = '1'
-  const names = readdirSync(testFolder).filter((name) => name.endsWith('.test.ts'))
+  const names = [...texts.keys()].filter((name) => name.endsWith('.test.ts'))
   const files = new Map<string, RecordedTest[]>()
   for (const name of names)
     files.set(name, await record(name, () => import(`../contracts/${name.slice(0, -3)}.ts`)))
@@ -226,6 +232,8 @@ it('breaks the contracts', { timeout: 24 * 3_600_000 }, async () => {
 
   /** Tests that noticed something, the last first: what notices one thing in a function often notices the next. */
   const noticed = new Map<string, RecordedTest[]>()
+  /** By mutant: the test that noticed it in an earlier run, before its file changed. */
+  const formerly = new Map<string, RecordedTest>()
 
   async function judge(mutant: Mutant): Promise<Verdict> {
     const { id } = mutant
@@ -240,7 +248,7 @@ it('breaks the contracts', { timeout: 24 * 3_600_000 }, async () => {
       const by = `${test.file}: ${test.name}`
       return { id, outcome: 'killed', by, digest: groundsOf(by) }
     }
-    for (const test of killers.slice(0, guesses)) {
+    for (const test of new Set([formerly.get(id) ?? [], killers.slice(0, guesses)].flat())) {
       const failing = await firstFailing([test])
       if (!failing) continue
       if (isRefused(failing.error)) return { id, outcome: 'invalid', digest: groundsOf() }
@@ -270,10 +278,13 @@ it('breaks the contracts', { timeout: 24 * 3_600_000 }, async () => {
   }
 
   const kept = new Map<string, Verdict>()
+  const byName = new Map([...files.values()].flat().map((test) => [`${test.file}: ${test.name}`, test]))
   if (options.resume && existsSync(journal))
     for (const line of readFileSync(journal, 'utf8').split('\n').filter(Boolean)) {
       const verdict = JSON.parse(line) as Verdict
-      const gone = verdict.by && !files.has(verdict.by.split(': ')[0]!)
+      const test = verdict.by === undefined ? undefined : byName.get(verdict.by)
+      if (test) formerly.set(verdict.id, test)
+      const gone = verdict.by !== undefined && !test
       if (!gone && verdict.digest === groundsOf(verdict.by)) kept.set(verdict.id, verdict)
     }
   else rmSync(journal, { force: true })

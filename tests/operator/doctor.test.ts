@@ -236,15 +236,15 @@ beforeAll(async () => {
   const started = await start('cli/dist/main.js', ['node'], good)
   node = new URL(started.url)
   await eventually(async () => (await fetch(`${publicUrl}/readyz`)).ok)
-}, 180_000)
+}, 300_000)
 
 afterAll(async () => {
   for (const server of proxies) server.close(() => {}).closeAllConnections()
   for (const program of running.toReversed()) await program.stop()
   rmSync(folder, { recursive: true, force: true })
-}, 60_000)
+}, 300_000)
 
-describe('a set-up without a fault', { timeout: 120_000 }, () => {
+describe('a set-up without a fault', { timeout: 300_000 }, () => {
   test('that is not registered yet is told to register, and to nothing else', async () => {
     await eventually(async () => named(await faultsWith({})).join() === 'mirror')
     expect((await faultsWith({}))[0]!.fix).toBe('understudy mirror register')
@@ -261,7 +261,7 @@ describe('a set-up without a fault', { timeout: 120_000 }, () => {
   })
 })
 
-describe('a set-up with one fault is told which', { timeout: 120_000 }, () => {
+describe('a set-up with one fault is told which', { timeout: 300_000 }, () => {
   const nowhere = { PUBLIC_URL: 'http://mirror.understudy.test' }
 
   test('configuration: a variable is missing', async () => {

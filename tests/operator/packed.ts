@@ -48,6 +48,20 @@ export interface Packed {
   readonly modules: string
 }
 
+/**
+ * The lockfile of this workspace without its own packages: what is installed elsewhere is then what was installed here, out of npm's cache, and not
+ * whatever a registry has this morning.
+ */
+function lockOfOthers() {
+  const { packages, ...rest } = JSON.parse(readFileSync(join(root, 'package-lock.json'), 'utf8')) as {
+    packages: Record<string, { link?: boolean }>
+  }
+  const others = Object.entries(packages).filter(
+    ([path, { link }]) => path.startsWith('node_modules/') && !link,
+  )
+  return { ...rest, name: 'installed', packages: { '': { private: true }, ...Object.fromEntries(others) } }
+}
+
 /** Packs every published package, and installs them in an empty folder, as `npm install` would from a registry. */
 export async function installPacked(folder: string): Promise<Packed> {
   const packs = join(folder, 'packs')
@@ -59,11 +73,12 @@ export async function installPacked(folder: string): Promise<Packed> {
     env: plainEnv,
   })
   writeFileSync(join(home, 'package.json'), '{ "private": true }\n')
+  writeFileSync(join(home, 'package-lock.json'), JSON.stringify(lockOfOthers()))
   const tarballs = readdirSync(packs).map((name) => join(packs, name))
   await execute('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--silent', ...tarballs], {
     cwd: home,
     env: plainEnv,
-    timeout: 240_000,
+    timeout: 500_000,
   })
   const modules = join(home, 'node_modules')
   return { bin: join(modules, '.bin'), modules }

@@ -3,7 +3,14 @@ import type { Basis, ChainSight, ChainView } from '@understudy/attester/chain-vi
 import type { AnchorBlock, Broadcast, StacksClient, Transaction } from '@understudy/chain/client'
 import { type Contracts, contractsOf } from '@understudy/chain/contracts'
 import type { ChainEvent } from '@understudy/chain/log'
-import { bondedMirrors, type ChainApp, projectChain, rulesAt, stateBelow } from '@understudy/chain/state'
+import {
+  bondedMirrors,
+  type ChainApp,
+  projectChain,
+  rulesAt,
+  settledBefore,
+  stateBelow,
+} from '@understudy/chain/state'
 import { barredKeys } from '@understudy/chain/verify'
 import { commitmentHash } from '@understudy/protocol/commitment'
 import { epochAt, epochEnd, settleBefore } from '@understudy/protocol/epoch'
@@ -275,6 +282,7 @@ export function createChain(app: string, time: Time, dice: Dice, trace: Trace): 
         ...{ anchor: { height, hash }, free: below.pool.free, mirrors: bondedMirrors(below, epoch) },
         asset: below.asset,
         barred: barredKeys(events, settlement, end),
+        settledBefore: settledBefore(below, epoch),
         settlement,
         claims: [...settlement.claims.values()],
       }

@@ -68,14 +68,16 @@ export function judge(world: World, guilt: Guilt): Verdict {
     }
     const { outcome, bundles } = verdict
     const honest = withoutLies(world, bundles, liarKeys, suspected)
+    const former = undone(world, verdict.former, liarKeys, suspected)
     const { rules, free, mirrors } = facts
-    const truth = outcomeOf({ rules, free, mirrors, bundles: honest })
+    const truth = outcomeOf({ rules, free, mirrors, bundles: honest, former })
     // Whoever was found out leaves its share to its neighbours, as it should.
     const out = new Set(
       outcome.mirrors.filter((m) => suspected.has(m.mirror) && m.amount === 0n).map((m) => m.mirror),
     )
     const among = mirrors.filter(({ mirror }) => !out.has(mirror))
-    const fairly = out.size === 0 ? truth : outcomeOf({ rules, free, mirrors: among, bundles: honest })
+    const fairly =
+      out.size === 0 ? truth : outcomeOf({ rules, free, mirrors: among, bundles: honest, former })
     for (const { mirrors, due, extra = 0n } of suspects) {
       const of = (from: Outcome) =>
         from.mirrors.filter((m) => mirrors.includes(m.mirror)).reduce((sum, m) => sum + m.amount, 0n)
@@ -146,8 +148,17 @@ function withoutLies(
         reports: world.mirrors.map((mirror) => reportOf(world, attester, mirror)),
       }),
     )
-  // A suspect's own lies are undone as well: what it would have earned with the truth.
-  const honest = bundles
+  return [...truthful, ...undone(world, bundles, liars, suspected)].sort((a, b) => (a.key < b.key ? -1 : 1))
+}
+
+/** What honest attesters said, with a suspect's own lies undone as well: what it would have earned with the truth. */
+function undone(
+  world: World,
+  bundles: readonly Bundle[],
+  liars: ReadonlySet<string>,
+  suspected: ReadonlySet<number>,
+): Bundle[] {
+  return bundles
     .filter(({ key }) => !liars.has(key))
     .map((bundle) => {
       const attester = world.attesters.find(({ identity }) => identity.key === bundle.key)!
@@ -159,7 +170,6 @@ function withoutLies(
       })
       return { ...bundle, reports }
     })
-  return [...truthful, ...honest].sort((a, b) => (a.key < b.key ? -1 : 1))
 }
 
 function reportOf(world: World, attester: SimulatedAttester, mirror: World['mirrors'][number]) {

@@ -35,9 +35,12 @@ export async function recompute(network: NetworkView, app: string, epoch: number
       client,
       contracts,
       chainId,
-      epochEvents: (of: string, n: number) => epochEvents(relays, of, n),
     }
-    const collected = await collectBundle(from, app, epoch)
+    const collected = await collectBundle(
+      { ...from, epochEvents: (...of) => epochEvents(relays, ...of) },
+      app,
+      epoch,
+    )
     if (collected.ok !== 'collected') return refusal(collected)
     const bundle = writeBundle(collected.bundle)
     const verdict = verifyBundle(new TextEncoder().encode(bundle), { app, epoch }, verify)

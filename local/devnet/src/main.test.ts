@@ -145,7 +145,7 @@ describe('a chain with a data folder', () => {
       tx_status: 'success',
       tx_result: { repr: '(ok u2)' },
     })
-  }, 60_000)
+  }, 300_000)
 
   test('survives a torn last line, and refuses one that is damaged further up', async () => {
     const first = await start('--burn-interval', '0')
@@ -163,17 +163,17 @@ describe('a chain with a data folder', () => {
 
     writeFileSync(journal, whole.replace('"type":"mine"', '"type":"m'))
     await expect(start('--burn-interval', '0')).rejects.toThrow('ended before it listened')
-  }, 60_000)
+  }, 300_000)
 
   test('mines by itself and stops in order on SIGTERM, with nothing lost', async () => {
     const { child, url } = await start('--burn-interval', '20')
     const txid = await clientOf(url).deploy()
     await expect
-      .poll(async () => (await get(url, `/extended/v1/tx/${txid}`)).tx_status, { timeout: 10_000 })
+      .poll(async () => (await get(url, `/extended/v1/tx/${txid}`)).tx_status, { timeout: 60_000 })
       .toBe('success')
     const { burn_block_height } = await get(url, '/v2/info')
     await expect
-      .poll(async () => (await get(url, '/v2/info')).burn_block_height, { timeout: 10_000 })
+      .poll(async () => (await get(url, '/v2/info')).burn_block_height, { timeout: 60_000 })
       .toBeGreaterThan(burn_block_height + 3)
     await kill(child, 'SIGTERM')
     expect(child.exitCode).toBe(0)
@@ -182,7 +182,7 @@ describe('a chain with a data folder', () => {
     const again = await start('--burn-interval', '0')
     expect(await get(again.url, `/extended/v1/tx/${txid}`)).toMatchObject({ tx_status: 'success' })
     expect((await get(again.url, '/v2/info')).burn_block_height).toBeGreaterThan(burn_block_height + 3)
-  }, 60_000)
+  }, 300_000)
 })
 
 test('prints its accounts, whose names are unique and whose keys belong to their addresses', () => {

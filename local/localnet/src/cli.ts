@@ -28,7 +28,7 @@ export function createCli(env: Readonly<Record<string, string>>, logFile: string
             ...(keys ? { UNDERSTUDY_KEYS: keys } : {}),
           },
           stdio: ['ignore', 'pipe', 'pipe'],
-          timeout: 120_000,
+          timeout: 300_000,
           signal,
         })
         let output = ''

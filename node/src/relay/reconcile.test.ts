@@ -47,7 +47,7 @@ test('an attester and a relay come to hold the same, and only what differs trave
   expect(await reconcileWith(relay, filter, events, () => expect.fail('nothing is left to send'))).toEqual({
     ...{ ok: true, received: 0, given: 0 },
   })
-}, 120_000)
+}, 300_000)
 
 test('what was refused before is not asked for again', async () => {
   const { relay } = await open()
@@ -63,7 +63,7 @@ test('what was refused before is not asked for again', async () => {
     (id) => refused.has(id),
   )
   expect(await again).toEqual({ ok: true, received: 0, given: 0 })
-}, 60_000)
+}, 300_000)
 
 test('a relay that knows nothing of it says so, and one that is not there is not waited for', async () => {
   const server = await startRelay()
@@ -76,4 +76,4 @@ test('a relay that knows nothing of it says so, and one that is not there is not
   await server.stop()
   await vi.waitFor(() => expect(relay.status().state).not.toBe('open'), 20_000)
   expect(await reconcileWith(relay, filter, [], () => {})).toMatchObject({ ok: false })
-}, 60_000)
+}, 300_000)

@@ -155,7 +155,7 @@ test('events older than the newest one seen, published while we were away, are h
   await until(() => expect(heard).toEqual(['newest', 'signed earlier']))
 })
 
-test('an answer longer than the relay’s limit is read page by page', { timeout: 240_000 }, async () => {
+test('an answer longer than the relay’s limit is read page by page', { timeout: 300_000 }, async () => {
   const { url, store } = await start({ limits: { limit: 100 } })
   const events = Array.from({ length: 1_234 }, (_, i) =>
     alice.sign({ created_at: testTime - Math.floor(i / 7), content: String(i) }),

@@ -1,5 +1,5 @@
 import { hexToBytes } from '@noble/hashes/utils.js'
-import { epochAt, epochEnd, epochStart, type Schedule } from '@understudy/protocol/epoch'
+import { epochAt, epochEnd, epochStart, formerEpochs, type Schedule } from '@understudy/protocol/epoch'
 import type { Asset } from '@understudy/protocol/money'
 import type { BondedMirror } from '@understudy/protocol/outcome'
 import type { Rules } from '@understudy/protocol/rules'
@@ -505,6 +505,13 @@ export function rulesAt(app: ChainApp, epoch: number): Rules | undefined {
 /** The bond with which a mirror counts in an epoch that begins at this burn height: as it stood just before. */
 export function bondAt(mirror: ChainMirror, beginHeight: number): bigint {
   return mirror.bonds.findLast((row) => row.since < beginHeight)?.bond ?? 0n
+}
+
+/** Of the epochs whose commitments may still stand for an absent attester, those that are settled; ascending. design: Place. */
+export function settledBefore({ settlements }: Pick<ChainApp, 'settlements'>, epoch: number): number[] {
+  return [...settlements.keys()]
+    .filter((of) => of < epoch && of >= epoch - formerEpochs)
+    .sort((a, b) => a - b)
 }
 
 /** The mirrors whose bond counts in an epoch, by id: what `outcomeOf` takes. `app` as it stood at the epoch's anchor. */

@@ -3,9 +3,11 @@ import { appId } from '@understudy/protocol/app'
 import { epochEnd } from '@understudy/protocol/epoch'
 import { type EpochBundle, printSources, readBundle } from '@understudy/protocol/epochBundle'
 import type { NostrEvent, Verify } from '@understudy/protocol/event'
+import { pubkeyOf } from '@understudy/protocol/rules'
 import {
   type ChainFacts,
   decisiveEvents,
+  formerOf,
   type Mismatch,
   mismatch,
   type NotEnough,
@@ -17,7 +19,7 @@ import type { AnchorBlock, PrintedEntry, StacksClient } from './client.ts'
 import { type Contracts, contractsOf, splitContract } from './contracts.ts'
 import { type ChainEvent, decodeEvent, emptyHead, LogError, type SourcedEntry, verifyLog } from './log.ts'
 import { logHead } from './logReader.ts'
-import { bondedMirrors, projectChain, rulesAt, stateBelow } from './state.ts'
+import { bondedMirrors, projectChain, rulesAt, settledBefore, stateBelow } from './state.ts'
 
 /**
  * Verifies one epoch of an app from a bundle's bytes alone: its form, the contracts' log with its hash chain, and everything that `verifyEpoch`
@@ -72,6 +74,7 @@ function factsAt(
     free: below.pool.free,
     mirrors: bondedMirrors(below, epoch),
     barred: barredKeys(log, settled, end),
+    settledBefore: settledBefore(below, epoch),
     settlement: settled,
     claims: [...settled.claims.values()],
   }
@@ -132,8 +135,8 @@ export interface CollectFrom {
   readonly client: Pick<StacksClient, 'contractEvents' | 'callReadOnly' | 'anchorBelow'>
   readonly contracts: Contracts
   readonly chainId: number
-  /** Everything that relays hold of the epoch, ids and signatures checked. */
-  epochEvents(app: string, epoch: number): Promise<readonly NostrEvent[]>
+  /** Everything that relays hold of the epoch, by these authors where they are named; ids and signatures checked. */
+  epochEvents(app: string, epoch: number, authors?: readonly string[]): Promise<readonly NostrEvent[]>
 }
 
 /** A bundle as the chain and relays tell it now; or what the chain does not say yet. Throws `LogError` or `ChainError`. */
@@ -152,7 +155,11 @@ export async function collectBundle(
   const place = { chainId, deployer, app, epoch, anchor: { height: block.height, hash: block.hash } }
   const facts = factsAt(log, place)
   if ('ok' in facts) return facts
-  const events = decisiveEvents(facts, await epochEvents(app, epoch))
+  const told = await epochEvents(app, epoch)
+  const former = await Promise.all(
+    formerOf(facts, told).map((named) => epochEvents(app, named.epoch, [pubkeyOf(named.key)])),
+  )
+  const events = decisiveEvents(facts, [told, ...former].flat())
   return { ok: 'collected', bundle: { ...place, heads, prints, events } }
 }
 

@@ -15,7 +15,7 @@ beforeAll(() => {
   for (let i = 0; i < 500; i++) files[`f${i}`] = `content ${i}\n`.repeat(i)
   source.commit(files)
   oids = Array.from({ length: 500 }, (_, i) => source.git('rev-parse', `HEAD:f${i}`))
-}, 60_000)
+}, 300_000)
 
 afterAll(() => source.remove())
 

@@ -207,7 +207,7 @@ describe('a clone that cannot be had', () => {
   })
 })
 
-describe('maintenance', { timeout: 120_000 }, () => {
+describe('maintenance', { timeout: 300_000 }, () => {
   const small = sampleRepository()
   afterAll(() => small.remove())
 

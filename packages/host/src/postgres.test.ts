@@ -13,12 +13,12 @@ let postgres: Postgres
 beforeAll(async () => {
   dir = await mkdtemp(join(tmpdir(), 'understudy-postgres-'))
   postgres = await openPostgres({ dataDir: join(dir, 'db'), log })
-}, 60_000)
+}, 300_000)
 
 afterAll(async () => {
   await postgres.stop()
   await rm(dir, { recursive: true, force: true })
-}, 30_000)
+}, 300_000)
 
 async function rowsOf(url: string, query: string): Promise<unknown[]> {
   const pool = connect(url, log)
@@ -49,7 +49,7 @@ test('comes back with its rows after its server is killed', async () => {
   let found = await rows()
   for (const until = Date.now() + 20_000; !found && Date.now() < until; found = await rows()) await delay(50)
   expect(found).toEqual([{ n: 7 }])
-}, 40_000)
+}, 300_000)
 
 test('takes over the folder of a server that an earlier run left behind', async () => {
   const leftBehind = postgres.pid()!
@@ -62,4 +62,4 @@ test('takes over the folder of a server that an earlier run left behind', async 
     await postgres.stop()
     postgres = second
   }
-}, 40_000)
+}, 300_000)

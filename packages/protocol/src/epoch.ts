@@ -55,3 +55,6 @@ export function settleBefore(
   const end = epochEnd(schedule, epoch)
   return round === 0 ? end + rules.window - 2 * rules.challenge : end + rules.window
 }
+
+/** How many epochs back an absent attester's commitment still represents it for place. design: Place. */
+export const formerEpochs = 8

@@ -14,7 +14,7 @@ const ordinal = (n: number) =>
  * Why a mirror earned what it earned, for its operator: sentences, one a line. `undefined` where the mirror had no part in the epoch. Takes only
  * what was verified.
  */
-export function explainMirror({ facts, bundles, outcome }: Match, id: number): string[] | undefined {
+export function explainMirror({ facts, bundles, former, outcome }: Match, id: number): string[] | undefined {
   const result = outcome.mirrors.find((one) => one.mirror === id)
   const mirror = facts.mirrors.find((one) => one.mirror === id)
   if (!result || !mirror) return undefined
@@ -29,6 +29,10 @@ export function explainMirror({ facts, bundles, outcome }: Match, id: number): s
     const report = bundle.reports.find((one) => one.mirror === id)
     lines.push(`  attester ${pubkeyOf(bundle.key).slice(0, 12)}: ${tell(report, mirror.nodeKey)}`)
   }
+  for (const { key, epoch } of former)
+    lines.push(
+      `  attester ${pubkeyOf(key).slice(0, 12)} was away: for its place alone counts what it said in epoch ${epoch}, where the address is the same.`,
+    )
   if (result.reported !== null)
     lines.push(
       `Its availability is the ${ordinal(m)} of their results: ${percent(result.reported)} (${result.reported} ppm). Below ${percent(rules.floor)} a mirror earns nothing.`,

@@ -188,6 +188,18 @@ describe('outcome', () => {
       expect(run(without, rekeyed).mirrors[0]!.place).toEqual([])
     })
 
+    it('hears no former bundle about a mirror that answers at another address now', () => {
+      const all = seenFrom(honest)
+      const moved = seenFrom(honest, [1]).map((b) => ({
+        ...b,
+        reports: b.reports.map((r) => (r.mirror === 1 ? { ...r, address: '127.0.9.9' } : r)),
+      }))
+      expect(run(moved, all).mirrors.map((m) => m.place)).toEqual([[], ['AS', 'JP'], []])
+      // One attester alone that says so changes nothing: M decide where it was dialled.
+      const one = moved.map((b, i) => (i === 0 ? b : seenFrom(honest, [1])[i]!))
+      expect(run(one, all).mirrors[0]!.place).toEqual(['EU', 'DE'])
+    })
+
     it('pays by network alone as if there were no places', () => {
       const outcome = run(seenFrom(honest), [], { levels: ['network'] })
       expect(amounts(outcome)).toEqual([300_000n, 300_000n, 300_000n])

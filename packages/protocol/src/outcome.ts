@@ -33,7 +33,7 @@ export interface OutcomeInputs {
   readonly free: bigint
   readonly mirrors: readonly BondedMirror[]
   readonly bundles: readonly Bundle[]
-  /** For place only: the newest bundles, of the last 8 epochs, of attesters that have none in `bundles`. */
+  /** For place only: bundles of earlier epochs, of attesters that have none in `bundles`. */
   readonly former?: readonly Bundle[]
 }
 
@@ -86,13 +86,16 @@ export function outcomeOf({ rules, free, mirrors, bundles, former = [] }: Outcom
   const earnings = budget - fee * BigInt(payees.length)
   const ordered = [...mirrors].sort((a, b) => a.mirror - b.mirror)
   const reports = bundles.map((bundle) => byMirror(bundle))
-  const discs = discsOf(mirrors, bundles, former, rules)
-  const judged = ordered.map((mirror) => {
-    const own = reports
-      .flatMap((of) => of.get(mirror.mirror) ?? [])
-      .filter((r) => r.nodeKey === mirror.nodeKey)
-    return judge(mirror, own, discs.get(mirror.mirror) ?? [], rules, m)
-  })
+  const own = new Map(
+    ordered.map(({ mirror, nodeKey }) => [
+      mirror,
+      reports.flatMap((of) => of.get(mirror) ?? []).filter((r) => r.nodeKey === nodeKey),
+    ]),
+  )
+  const discs = discsOf(mirrors, bundles, still(former, bundles, own, m), rules)
+  const judged = ordered.map((mirror) =>
+    judge(mirror, own.get(mirror.mirror) ?? [], discs.get(mirror.mirror) ?? [], rules, m),
+  )
   const pays = new Map(
     score(
       judged.flatMap((j) => (j.candidate ? [j.candidate] : [])),
@@ -141,27 +144,53 @@ function agreed<T>(values: readonly T[], m: number): T | undefined {
 const byMirror = (bundle: Bundle): Map<number, Report> =>
   new Map(bundle.reports.map((report) => [report.mirror, report]))
 
-/** The discs of every mirror, those of misplaced attesters left out. An attester that is absent speaks through its former bundle. */
+/**
+ * What former bundles still say: a mirror may have moved since, so a round trip counts only at the address that M attesters dialled in
+ * this epoch.
+ */
+function still(
+  former: readonly Bundle[],
+  bundles: readonly Bundle[],
+  reports: ReadonlyMap<number, readonly Report[]>,
+  m: number,
+): Bundle[] {
+  if (former.length === 0) return []
+  const present = new Set(bundles.map((bundle) => bundle.key))
+  const addresses = new Map(
+    [...reports].map(([mirror, own]) => [
+      mirror,
+      agreed(
+        own.map((r) => r.address),
+        m,
+      ),
+    ]),
+  )
+  return former
+    .filter(({ key }) => !present.has(key))
+    .map((bundle) => ({
+      ...bundle,
+      reports: bundle.reports.filter((r) => r.address === addresses.get(r.mirror)),
+    }))
+}
+
+/** The discs of every mirror, those of misplaced attesters left out. */
 function discsOf(
   mirrors: readonly BondedMirror[],
   bundles: readonly Bundle[],
   former: readonly Bundle[],
   rules: Rules,
 ): Map<number, Cap[]> {
-  const present = new Set(bundles.map((bundle) => bundle.key))
-  const vantages = [...bundles, ...former.filter((bundle) => !present.has(bundle.key))].map(
-    (bundle): Vantage => {
-      const { key, header } = bundle
-      const centre = vector(header.latitude, header.longitude)
-      const reports = byMirror(bundle)
-      const discs = mirrors.flatMap(({ mirror, nodeKey }) => {
-        const report = reports.get(mirror)
-        if (!report || report.nodeKey !== nodeKey || report.rttMicros === 0) return []
-        return [[mirror, discOf(centre, report.rttMicros)] as const]
-      })
-      return { key, centre, discs: new Map(discs) }
-    },
-  )
+  const vantages = [...bundles, ...former].map((bundle): Vantage => {
+    const { key, header } = bundle
+    const centre = vector(header.latitude, header.longitude)
+    const reports = byMirror(bundle)
+    const discs = mirrors.flatMap(({ mirror, nodeKey }) => {
+      const report = reports.get(mirror)
+      if (!report || report.nodeKey !== nodeKey || report.rttMicros === 0) return []
+      return [[mirror, discOf(centre, report.rttMicros)] as const]
+    })
+    return { key, centre, discs: new Map(discs) }
+  })
   const wrong = misplaced(vantages, rules.faults)
   const heard = vantages.filter(({ key }) => !wrong.has(key))
   return new Map(mirrors.map(({ mirror }) => [mirror, heard.flatMap(({ discs }) => discs.get(mirror) ?? [])]))

@@ -22,6 +22,23 @@ describe('structured hashes', () => {
     expect(inputsHash(vectors.inputs)).toBe(vectors.inputs.hash)
   })
 
+  it('stand for every member of the inputs, in whatever order their lists are', () => {
+    const { inputs } = vectors
+    const hash = inputsHash({
+      ...inputs,
+      commitments: inputs.commitments.toReversed(),
+      former: inputs.former.toReversed(),
+    })
+    expect(hash).toBe(inputs.hash)
+    const [first, ...rest] = inputs.former
+    for (const former of [
+      rest,
+      [{ ...first, epoch: 7 }, ...rest],
+      [{ ...first, root: '00'.repeat(32) }, ...rest],
+    ])
+      expect(inputsHash({ ...inputs, former })).not.toBe(inputs.hash)
+  })
+
   it('agree with what a wallet signs for the same tuple', () => {
     const { message, chainId, hash } = settlements[0]!
     const key = vectors.keys.find((k: { parity: number }) => k.parity === 2)

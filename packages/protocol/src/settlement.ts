@@ -20,22 +20,42 @@ export interface Anchor {
   readonly hash: string
 }
 
+/** A commitment as `inputs` name it: whose (33 bytes hex), and its root. */
+export interface NamedCommitment {
+  readonly key: string
+  readonly root: string
+}
+
+/** What represents an absent attester for place: its commitment of an epoch before. */
+export interface FormerCommitment extends NamedCommitment {
+  readonly epoch: number
+}
+
 /** Everything that the outcome is a function of. Sorted by key. */
 export interface Inputs {
   readonly rulesVersion: number
   readonly anchor: Anchor
-  /** Key: 33 bytes hex; root: the commitment's. */
-  readonly commitments: readonly { readonly key: string; readonly root: string }[]
+  readonly commitments: readonly NamedCommitment[]
+  readonly former: readonly FormerCommitment[]
 }
 
-/** sha256 of the consensus bytes of `{protocol, rules, anchor: {height, hash}, commitments: (list {key, root})}`, hex. */
+const byKey = (a: NamedCommitment, b: NamedCommitment) => (a.key < b.key ? -1 : 1)
+
+/**
+ * sha256 of the consensus bytes of `{protocol, rules, anchor: {height, hash}, commitments: (list {key, root}), former: (list {key, epoch, root})}`,
+ * hex.
+ */
 export function inputsHash(inputs: Inputs): string {
-  const commitments = [...inputs.commitments].sort((a, b) => (a.key < b.key ? -1 : 1))
+  const commitments = [...inputs.commitments].sort(byKey)
+  const former = [...inputs.former].sort(byKey)
   const tuple = Cl.tuple({
     protocol: Cl.uint(protocolVersion),
     rules: Cl.uint(inputs.rulesVersion),
     anchor: Cl.tuple({ height: Cl.uint(inputs.anchor.height), hash: buffer(inputs.anchor.hash) }),
     commitments: Cl.list(commitments.map((c) => Cl.tuple({ key: buffer(c.key), root: buffer(c.root) }))),
+    former: Cl.list(
+      former.map((c) => Cl.tuple({ key: buffer(c.key), epoch: Cl.uint(c.epoch), root: buffer(c.root) })),
+    ),
   })
   return bytesToHex(sha256(consensus(tuple)))
 }
@@ -73,6 +93,7 @@ export function settlementHash(message: SettlementMessage, chainId: number): Uin
 }
 
 const height = z.int().check(z.minimum(0))
+const compressedKey = z.string().check(z.regex(/^02[0-9a-f]{64}$/))
 const contentSchema = z.object({
   pool: z.string().check(z.maxLength(200)),
   round: height,
@@ -80,9 +101,8 @@ const contentSchema = z.object({
   inputs: z.object({
     rulesVersion: height,
     anchor: z.object({ height, hash: hex32 }),
-    commitments: z
-      .array(z.object({ key: z.string().check(z.regex(/^02[0-9a-f]{64}$/)), root: hex32 }))
-      .check(z.maxLength(19)),
+    commitments: z.array(z.object({ key: compressedKey, root: hex32 })).check(z.maxLength(19)),
+    former: z.array(z.object({ key: compressedKey, epoch: height, root: hex32 })).check(z.maxLength(19)),
   }),
   root: hex32,
   allocated: z.string().check(z.regex(/^\d{1,39}$/)),

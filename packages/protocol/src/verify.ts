@@ -1,14 +1,21 @@
-import { type Attestation, epochTag, parseAttestation } from './attestation.ts'
+import { type Attestation, epochTag, parseAttestation, parseEpochTag } from './attestation.ts'
 import { bundleOf, committedOf } from './bundle.ts'
 import { type Commitment, parseCommitment } from './commitment.ts'
-import { epochEnd, type Schedule, settleBefore } from './epoch.ts'
+import { epochEnd, formerEpochs, type Schedule, settleBefore } from './epoch.ts'
 import { type NostrEvent, tag, type Verify } from './event.ts'
 import { kinds } from './kinds.ts'
 import type { PayoutLeaf } from './merkle.ts'
 import { type Asset, units } from './money.ts'
 import { type BondedMirror, type Bundle, type Outcome, outcomeOf } from './outcome.ts'
 import { attesterKey, pubkeyOf, type Rules, threshold } from './rules.ts'
-import { type Anchor, type Inputs, parseSignedOutcome, type SignedOutcome } from './settlement.ts'
+import {
+  type Anchor,
+  type FormerCommitment,
+  type Inputs,
+  type NamedCommitment,
+  parseSignedOutcome,
+  type SignedOutcome,
+} from './settlement.ts'
 
 /** What is compared, in this order. */
 export type Step =
@@ -50,9 +57,16 @@ export interface Match {
   readonly facts: ChainFacts
   readonly inputs: Inputs
   readonly bundles: readonly Bundle[]
+  /** Of attesters that were absent: heard about places alone. */
+  readonly former: readonly FormerBundle[]
   readonly outcome: Outcome
   /** Keys whose signature under this outcome was checked. */
   readonly signers: readonly string[]
+}
+
+/** What an absent attester said in an epoch before. */
+export interface FormerBundle extends Bundle {
+  readonly epoch: number
 }
 
 export type Verdict = Match | Mismatch | NotEnough
@@ -90,6 +104,8 @@ export interface ChainFacts {
   readonly mirrors: readonly BondedMirror[]
   /** Keys that were banned before the epoch ended or before its round began: `inputs` must not name them. */
   readonly barred: readonly string[]
+  /** Of the 8 epochs before it, those that were settled below the anchor: only what counted in one of them may stand for an absent attester. */
+  readonly settledBefore: readonly number[]
   readonly settlement: SettledEpoch
   /** What the pool paid of it so far. */
   readonly claims: readonly PayoutLeaf[]
@@ -114,8 +130,20 @@ const short = (hex: string) => hex.slice(0, 12)
 interface Told {
   readonly outcomes: readonly SignedOutcome[]
   readonly commitments: readonly Commitment[]
-  /** By attester. */
+  /** By attester and epoch: see `saying`. */
   readonly attestations: ReadonlyMap<string, readonly Attestation[]>
+}
+
+/** What one attester says of one epoch. */
+const saying = ({ attester, epoch }: { readonly attester: string; readonly epoch: number }) =>
+  `${attester}:${epoch}`
+
+/** What inputs name, each with its epoch, those of the epoch itself first. */
+function namedIn(
+  { commitments, former }: Pick<Inputs, 'commitments' | 'former'>,
+  epoch: number,
+): FormerCommitment[] {
+  return [...commitments.map((named) => ({ ...named, epoch })), ...former]
 }
 
 /**
@@ -132,9 +160,16 @@ export function verifyEpoch(facts: ChainFacts, events: readonly NostrEvent[], ve
   const bundles = checkBundles(facts, agreed.inputs, told)
   if ('ok' in bundles) return bundles
   const { rules, free, mirrors } = facts
-  const outcome = outcomeOf({ rules, free, mirrors, bundles: bundles.bundles })
+  const outcome = outcomeOf({ rules, free, mirrors, ...bundles })
   const differs = compare(facts, outcome)
   return differs ?? { ok: 'match', facts, ...agreed, ...bundles, outcome }
+}
+
+/** Whether an event is of the epoch, or can be what an absent attester said in one of those before it. */
+function isOf(event: NostrEvent, { app, epoch }: Pick<ChainFacts, 'app' | 'epoch'>): boolean {
+  const at = parseEpochTag(tag(event, 'd'))
+  if (at?.app !== app || isSignedOutcome(event)) return at?.app === app && at.epoch === epoch
+  return at.epoch <= epoch && at.epoch >= epoch - formerEpochs
 }
 
 function readEvents(facts: ChainFacts, events: readonly NostrEvent[], verify: Verify): Told | Mismatch {
@@ -150,15 +185,16 @@ function readEvents(facts: ChainFacts, events: readonly NostrEvent[], verify: Ve
     if (!verify(event)) return mismatch('event', `${name}: its own id and signature`, 'others', about)
     if (!epochKinds.includes(event.kind))
       return mismatch('event', `${name}: a kind of ${epochKinds}`, event.kind)
-    if (tag(event, 'd') !== epoch) return mismatch('event', `${name}: d ${epoch}`, tag(event, 'd'), about)
+    if (tag(event, 'd') !== epoch && !isOf(event, facts))
+      return mismatch('event', `${name}: d ${epoch}`, tag(event, 'd'), about)
     if (!facts.rules.keys.includes(attesterKey(event.pubkey)))
       return mismatch('event', `${name}: one of the rules' keys`, event.pubkey, about)
     if (event.kind === kinds.attestation) {
       const read = parseAttestation(event)
       if (!read.ok) return mismatch('attestation', `${name}: a report`, read.reason, about)
-      const of = attestations.get(event.pubkey) ?? []
+      const of = attestations.get(saying(read.value)) ?? []
       of.push(read.value)
-      attestations.set(event.pubkey, of)
+      attestations.set(saying(read.value), of)
     } else if (event.kind === kinds.commitment) {
       const read = parseCommitment(event, facts.chainId)
       if (!read.ok) return mismatch('commitment', `${name}: a signed commitment`, read.reason)
@@ -173,7 +209,10 @@ function readEvents(facts: ChainFacts, events: readonly NostrEvent[], verify: Ve
 }
 
 /** The settlement as a signed message. */
-function isSettled({ message }: SignedOutcome, { pool, settlement }: ChainFacts): boolean {
+function isSettled(
+  { message }: SignedOutcome,
+  { pool, settlement }: Pick<ChainFacts, 'pool' | 'settlement'>,
+): boolean {
   return (
     message.pool === pool &&
     message.round === settlement.round &&
@@ -208,7 +247,7 @@ function checkSignatures(
 }
 
 function checkInputs(
-  { rules, settlement, anchor, barred }: ChainFacts,
+  { rules, settlement, anchor, barred, settledBefore }: ChainFacts,
   inputs: Inputs,
 ): Mismatch | undefined {
   const { rulesVersion } = inputs
@@ -220,63 +259,71 @@ function checkInputs(
       `block ${anchor.height} ${anchor.hash}`,
       `block ${inputs.anchor.height} ${inputs.anchor.hash}`,
     )
-  const named = inputs.commitments.map(({ key }) => key)
+  const named = [...inputs.commitments, ...inputs.former].map(({ key }) => key)
   if (new Set(named).size !== named.length) return mismatch('inputs', 'every key once', named.join(' '))
   const stranger = named.find((key) => !rules.keys.includes(key))
   if (stranger) return mismatch('inputs', "the rules' keys", stranger)
   const banned = named.find((key) => barred.includes(key))
   if (banned) return mismatch('inputs', 'no key that was banned', banned)
+  const late = inputs.former.find(({ epoch }) => !settledBefore.includes(epoch))
+  if (late)
+    return mismatch('inputs', `former commitments of epochs ${settledBefore.join(', ')}`, `of ${late.epoch}`)
   const m = threshold(rules.keys)
-  return named.length < m ? mismatch('inputs', `${m} commitments`, named.length) : undefined
+  const { length } = inputs.commitments
+  return length < m ? mismatch('inputs', `${m} commitments`, length) : undefined
 }
 
 function checkBundles(
-  { pool }: ChainFacts,
+  { pool, epoch }: ChainFacts,
   inputs: Inputs,
   { commitments, attestations }: Told,
-): { bundles: Bundle[] } | Mismatch | NotEnough {
-  const isNamed = (c: Commitment) =>
-    inputs.commitments.some(({ key, root }) => key === attesterKey(c.attester) && root === c.root)
+): Pick<Match, 'bundles' | 'former'> | Mismatch | NotEnough {
+  const named = namedIn(inputs, epoch)
+  const namedBy = (told: { readonly attester: string; readonly epoch: number }) =>
+    named.find((one) => one.epoch === told.epoch && one.key === attesterKey(told.attester))
   for (const [at, commitment] of commitments.entries()) {
     const name = `commitment of ${short(commitment.attester)}: `
     if (commitment.pool !== pool) return mismatch('commitment', `${name}pool ${pool}`, commitment.pool)
-    if (!isNamed(commitment)) return mismatch('commitment', `${name}a root that inputs name`, commitment.root)
-    if (commitments.findIndex((c) => c.attester === commitment.attester) !== at)
+    if (namedBy(commitment)?.root !== commitment.root)
+      return mismatch('commitment', `${name}a root that inputs name`, commitment.root)
+    if (commitments.findIndex((c) => saying(c) === saying(commitment)) !== at)
       return mismatch('commitment', `${name}one`, 'two')
   }
-  const stray = [...attestations].find(
-    ([attester]) => !inputs.commitments.some(({ key }) => key === attesterKey(attester)),
-  )
-  if (stray) {
-    const [attester, [first]] = stray
-    return mismatch('attestation', 'attesters that inputs name', short(attester), first!.report.mirror)
-  }
+  for (const [first] of attestations.values())
+    if (!namedBy(first!))
+      return mismatch(
+        'attestation',
+        'attesters that inputs name',
+        short(first!.attester),
+        first!.report.mirror,
+      )
   const missing: string[] = []
-  const bundles: Bundle[] = []
-  for (const { key, root } of inputs.commitments) {
+  const bundles: FormerBundle[] = []
+  for (const { key, root, epoch: of } of named) {
     const attester = pubkeyOf(key)
-    const commitment = commitments.find((c) => c.attester === attester)
+    const whose = of === epoch ? short(attester) : `${short(attester)} in epoch ${of}`
+    const name = saying({ attester, epoch: of })
+    const commitment = commitments.find((c) => saying(c) === name)
     if (!commitment) {
-      missing.push(`commitment ${short(root)} of ${short(attester)}`)
+      missing.push(`commitment ${short(root)} of ${whose}`)
       continue
     }
-    const held = attestations.get(attester) ?? []
+    const held = attestations.get(name) ?? []
     if (held.length < commitment.count) {
-      missing.push(
-        `${commitment.count - held.length} of ${commitment.count} attestations of ${short(attester)}`,
-      )
+      missing.push(`${commitment.count - held.length} of ${commitment.count} attestations of ${whose}`)
       continue
     }
     const bundle = held.length === commitment.count ? bundleOf(commitment, held) : undefined
     if (!bundle)
       return mismatch(
         'attestation',
-        `${commitment.count} attestations of ${short(attester)} with root ${root}`,
+        `${commitment.count} attestations of ${whose} with root ${root}`,
         `${held.length} with another root`,
       )
-    bundles.push(bundle)
+    bundles.push({ ...bundle, epoch: of })
   }
-  return missing.length > 0 ? notEnough(...missing) : { bundles }
+  if (missing.length > 0) return notEnough(...missing)
+  return { bundles: bundles.filter((b) => b.epoch === epoch), former: bundles.filter((b) => b.epoch < epoch) }
 }
 
 function compare(facts: ChainFacts, { leaves, root, allocated, count }: Outcome): Mismatch | undefined {
@@ -304,47 +351,57 @@ function compare(facts: ChainFacts, { leaves, root, allocated, count }: Outcome)
   return undefined
 }
 
+type EpochFacts = Pick<ChainFacts, 'chainId' | 'pool' | 'app' | 'epoch' | 'rules' | 'settlement'>
+
+/** The signatures under the outcome that was settled, out of whatever relays hold of the epoch. */
+function settledOutcomes(facts: EpochFacts, events: readonly NostrEvent[]) {
+  return events.filter(isSignedOutcome).flatMap((event) => {
+    if (!facts.rules.keys.includes(attesterKey(event.pubkey))) return []
+    const read = parseSignedOutcome(event, facts.chainId)
+    const settles = read.ok && read.value.message.epoch === facts.epoch && isSettled(read.value, facts)
+    return settles ? [{ event, inputs: read.value.inputs }] : []
+  })
+}
+
+/** The former commitments that a settlement names, as far as what relays hold of its epoch tells. */
+export function formerOf(facts: EpochFacts, events: readonly NostrEvent[]): readonly FormerCommitment[] {
+  return settledOutcomes(facts, events)[0]?.inputs.former ?? []
+}
+
 /**
- * Out of whatever relays hold of an epoch, the events that decide it: the signatures under the outcome that was settled, the commitments that its
- * inputs name and the attestations behind them. What is not there, `verifyEpoch` will miss.
+ * Out of whatever relays hold of an epoch (and of those that `formerOf` names), the events that decide it: the signatures under the outcome that was
+ * settled, the commitments that its inputs name and the attestations behind them. What is not there, `verifyEpoch` will miss.
  */
-export function decisiveEvents(
-  facts: Pick<ChainFacts, 'chainId' | 'pool' | 'app' | 'epoch' | 'rules' | 'settlement'>,
-  events: readonly NostrEvent[],
-): NostrEvent[] {
-  const epoch = epochTag(facts.app, facts.epoch)
+export function decisiveEvents(facts: EpochFacts, events: readonly NostrEvent[]): NostrEvent[] {
   const byId = new Map(events.map((event) => [event.id, event]))
   const known = [...byId.values()]
-    .filter((e) => tag(e, 'd') === epoch && facts.rules.keys.includes(attesterKey(e.pubkey)))
+    .filter((event) => isOf(event, facts))
     .sort((a, b) => (a.id < b.id ? -1 : 1))
-  const outcomes = known.filter(isSignedOutcome).flatMap((event) => {
-    const read = parseSignedOutcome(event, facts.chainId)
-    return read.ok && isSettled(read.value, facts as ChainFacts) ? [{ event, inputs: read.value.inputs }] : []
+  const outcomes = settledOutcomes(facts, known)
+  const [first] = outcomes
+  const named = first ? namedIn(first.inputs, facts.epoch) : []
+  const told = named.flatMap(({ key, root, epoch }) => committedEvents(facts, known, { key, root }, epoch))
+  return [...outcomes.map(({ event }) => event), ...told.map((id) => byId.get(id)!)]
+}
+
+/** Ids of a named commitment and of the attestations behind it. */
+function committedEvents(
+  { app, chainId, pool }: EpochFacts,
+  known: readonly NostrEvent[],
+  { key, root }: NamedCommitment,
+  epoch: number,
+): string[] {
+  const own = known.filter((e) => e.pubkey === pubkeyOf(key) && tag(e, 'd') === epochTag(app, epoch))
+  const [commitment] = own.flatMap((event) => {
+    const read = event.kind === kinds.commitment ? parseCommitment(event, chainId) : undefined
+    return read?.ok && read.value.root === root && read.value.pool === pool ? [read.value] : []
   })
-  const named = outcomes[0]?.inputs.commitments ?? []
-  const attestations = new Map<string, Attestation[]>()
-  for (const event of known) {
+  if (!commitment) return []
+  const held = own.flatMap((event) => {
     const read = event.kind === kinds.attestation ? parseAttestation(event) : undefined
-    if (!read?.ok) continue
-    const of = attestations.get(event.pubkey) ?? []
-    of.push(read.value)
-    attestations.set(event.pubkey, of)
-  }
-  const told = named.flatMap(({ key, root }) => {
-    const attester = pubkeyOf(key)
-    const commitments = known.flatMap((event) => {
-      if (event.kind !== kinds.commitment || event.pubkey !== attester) return []
-      const read = parseCommitment(event, facts.chainId)
-      return read.ok && read.value.root === root && read.value.pool === facts.pool
-        ? [{ event, commitment: read.value }]
-        : []
-    })
-    const [first] = commitments
-    if (!first) return []
-    const held = attestations.get(attester) ?? []
-    // Of what an attester said beyond its commitment, nothing counts.
-    const chosen = committedOf(first.commitment, held) ?? held
-    return [first.event, ...chosen.map(({ eventId }) => byId.get(eventId)!)]
+    return read?.ok ? [read.value] : []
   })
-  return [...outcomes.map(({ event }) => event), ...told]
+  // Of what an attester said beyond its commitment, nothing counts.
+  const chosen = committedOf(commitment, held) ?? held
+  return [commitment.eventId, ...chosen.map(({ eventId }) => eventId)]
 }

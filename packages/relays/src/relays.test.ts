@@ -46,7 +46,7 @@ function open(urls: readonly string[], options: Partial<Parameters<typeof openRe
   return relays
 }
 
-const until = (condition: () => void) => vi.waitFor(condition, { timeout: 10_000, interval: 5 })
+const until = (condition: () => void) => vi.waitFor(condition, { timeout: 60_000, interval: 5 })
 
 describe('an event is believed only when it is genuine', () => {
   const genuine = sign('genuine')

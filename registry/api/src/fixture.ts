@@ -279,6 +279,7 @@ export class Demo {
       rulesVersion: 1,
       anchor: { height: 300 + epoch, hash: 'd'.repeat(64) },
       commitments: bundles.map(({ key, root }) => ({ key, root })),
+      former: [],
     }
     const { root, allocated, count } = outcome
     const message = {

@@ -570,7 +570,7 @@ beforeAll(async () => {
     attesters.every((a) => said(a, 'release seen').length === 2),
   )
   await mineTo(start)
-}, 180_000)
+}, 300_000)
 
 afterAll(async () => {
   await Promise.all([...programs].map((program) => program.ended('SIGTERM')))
@@ -583,7 +583,7 @@ afterAll(async () => {
     if (pid) process.kill(Number(pid.split('\n')[0]), 'SIGINT')
   }
   if (dir) await rm(dir, { recursive: true, force: true, maxRetries: 20, retryDelay: 100 })
-}, 60_000)
+}, 300_000)
 
 test('three attesters settle an epoch once and on one root, although one was cut off for half of it and one killed', async () => {
   const end = epochEnd((await chainApp()).schedule, 0)
@@ -671,6 +671,12 @@ test('a lying proposal is co-signed by nobody, and the others settle without its
   await mineTo(end + 3)
   await revealed(1, identity.pubkey)
   await mineTo(end + 6)
+  const [before] = (await eventsOf(kinds.commitment, 0)).flatMap((event) => {
+    const read = parseCommitment(event, identity.chainId)
+    return read.ok && event.pubkey === identity.pubkey
+      ? [{ key: identity.key, epoch: 0, root: read.value.root }]
+      : []
+  })
   const inputs: Inputs = {
     rulesVersion,
     anchor: await client.anchorBelow(end),
@@ -680,6 +686,7 @@ test('a lying proposal is co-signed by nobody, and the others settle without its
         ? [{ key: attesterKey(event.pubkey), root: read.value.root }]
         : []
     }),
+    former: [before!],
   }
   const all = { index: 0, mirror: 0, recipient: identity.payee, amount: 30_000_000n }
   const message = {
@@ -713,13 +720,20 @@ test('a lying proposal is co-signed by nobody, and the others settle without its
     return read.ok && read.value.message.root === message.root
   })
   expect(liars.map((event) => event.pubkey)).toEqual([identity.pubkey])
+  // Where mirrors stand it is still heard about, by what it said when it was last there.
+  const { inputs: named, former } = await verified(1)
+  expect(named.former).toEqual([before])
+  expect(former.map(({ key, epoch, reports }) => [key, epoch, reports.length > 0])).toEqual([
+    [identity.key, 0, true],
+  ])
 }, 400_000)
 
 /** The epoch as a stranger computes it again from relays and chain. */
 async function verified(epoch: number): Promise<Match> {
   const { chainId } = await client.info()
   const epochKinds = [kinds.commitment, kinds.attestation, kinds.proposal, kinds.coSignature]
-  const epochEvents = async () => (await Promise.all(epochKinds.map((kind) => eventsOf(kind, epoch)))).flat()
+  const epochEvents = async (_app: string, of: number) =>
+    (await Promise.all(epochKinds.map((kind) => eventsOf(kind, of)))).flat()
   const collected = await collectBundle({ client, contracts, chainId, epochEvents }, app, epoch)
   if (collected.ok !== 'collected') throw new Error(JSON.stringify(collected))
   const bytes = new TextEncoder().encode(writeBundle(collected.bundle))

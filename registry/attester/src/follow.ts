@@ -5,8 +5,8 @@ import { type Commitment, parseCommitment } from '@understudy/protocol/commitmen
 import type { NostrEvent } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import { parseSeen, seenTemplate } from '@understudy/protocol/seen'
-import { epochKinds } from '@understudy/relays/epoch'
 import { reconcileWith } from '@understudy/relays/reconcile'
+import type { Relay } from '@understudy/relays/relay'
 import type { Relays } from '@understudy/relays/relays'
 import { type AppEpoch, attestedApps } from './chain-view.ts'
 import {
@@ -14,9 +14,10 @@ import {
   eventsOfApp,
   eventsOfEpoch,
   eventsToPublish,
+  heldOf,
   keepEvent,
   markPublished,
-  saidOfEpoch,
+  type Sayings,
 } from './db/events.ts'
 import { type Desk, seconds, sign } from './desk.ts'
 import { belongingOf, filtersOf, keepLimit } from './scope.ts'
@@ -30,8 +31,8 @@ export interface Follower {
   refreshReleases(app: AppEpoch): Promise<void>
   /** Publishes what is due. */
   publishDue(): Promise<void>
-  /** Compares what we and each relay hold of an epoch, and fills what either lacks (NIP-77). One at a time; others are left out. */
-  reconcile(app: string, epoch: number, authors: readonly string[]): Promise<void>
+  /** Compares what we and each relay hold of these, and fills what either lacks (NIP-77). One at a time; others are left out. */
+  reconcile(sayings: readonly Sayings[]): Promise<void>
   close(): Promise<void>
 }
 
@@ -153,6 +154,24 @@ export function createFollower(
     return done.catch(() => {})
   }
 
+  async function reconcileOne(relay: Relay, of: Sayings): Promise<void> {
+    const { app, epochs, kinds, authors } = of
+    const filter = {
+      ...{ kinds: [...kinds], authors: [...authors] },
+      '#d': epochs.map((epoch) => epochTag(app, epoch)),
+    }
+    const take = (event: NostrEvent) => {
+      offered.add(event.id)
+      void enqueue(event)
+    }
+    const held = await heldOf(desk.db, of)
+    const result = await reconcileWith(relay, filter, held, take, (id) => offered.has(id))
+    await queue
+    reconciled.inc({ result: result.ok ? 'ok' : 'failed' })
+    if (result.ok && result.received + result.given > 0)
+      desk.log.info({ app, epochs, relay: relay.url, ...result }, 'reconciled')
+  }
+
   return {
     follow(now) {
       apps = now
@@ -183,24 +202,12 @@ export function createFollower(
         results.flatMap(({ id, ok }) => (ok ? [id] : [])),
       )
     },
-    async reconcile(app, epoch, authors) {
+    async reconcile(sayings) {
       if (reconciling) return
       reconciling = true
       try {
-        const filter = { kinds: epochKinds, authors: [...authors], '#d': [epochTag(app, epoch)] }
         if (offered.size > 100_000) offered.clear()
-        for (const relay of relays.each()) {
-          const held = await saidOfEpoch(desk.db, app, epoch)
-          const take = (event: NostrEvent) => {
-            offered.add(event.id)
-            void enqueue(event)
-          }
-          const result = await reconcileWith(relay, filter, held, take, (id) => offered.has(id))
-          await queue
-          reconciled.inc({ result: result.ok ? 'ok' : 'failed' })
-          if (result.ok && result.received + result.given > 0)
-            desk.log.info({ app, epoch, relay: relay.url, ...result }, 'reconciled')
-        }
+        for (const relay of relays.each()) for (const of of sayings) await reconcileOne(relay, of)
       } finally {
         reconciling = false
       }

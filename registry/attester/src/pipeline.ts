@@ -1,19 +1,21 @@
 import { rulesAt } from '@understudy/chain/state'
-import { attemptAt, epochStart } from '@understudy/protocol/epoch'
+import { attemptAt, epochEnd, epochStart } from '@understudy/protocol/epoch'
 import { kinds } from '@understudy/protocol/kinds'
-import { pubkeyOf } from '@understudy/protocol/rules'
 import { nextMoment } from '@understudy/protocol/seed'
+import { epochKinds } from '@understudy/relays/epoch'
 import type { AppEpoch } from './chain-view.ts'
 import { closeEpoch } from './commit/close.ts'
 import { followEpoch, openEpochs, updateEpoch } from './db/epochs.ts'
-import { releaseEvents } from './db/events.ts'
+import { releaseEvents, type Sayings } from './db/events.ts'
 import { setTargets } from './db/targets.ts'
 import { keepWatch, lastWatch } from './db/watches.ts'
 import type { Desk, EpochAt, Stage } from './desk.ts'
 import { type Follower, ourApps } from './follow.ts'
 import { downBlocksIn } from './observation/downtime.ts'
+import { heldBundles, sayingsOf } from './settle/bundles.ts'
 import { coSign } from './settle/co-sign.ts'
 import { cutOff } from './settle/cut-off.ts'
+import { formerSayings } from './settle/former.ts'
 import { gather } from './settle/gather.ts'
 import { propose } from './settle/propose.ts'
 import { reportAccused, strikeFallen } from './settle/report.ts'
@@ -94,24 +96,36 @@ async function advance(desk: Desk, follower: Follower, at: EpochAt): Promise<voi
     const idle = app.settlements.has(row.epoch) || app.banned.has(desk.identity.key)
     const due = idle ? whenSettled : stages
     for (const stage of due) current = await stage(desk, { ...at, row: current })
-    // Once a block from the cut-off on: whatever a relay lost or kept from us is in one of the others, or with one of us.
-    const open = due === stages && current.cutOffAt > 0 && current.final === null
-    if (open && desk.once(`${app.id}:${row.epoch}:${at.burnHeight}:reconcile`))
-      void follower.reconcile(app.id, row.epoch, at.rules.keys.map(pubkeyOf)).catch((error: unknown) => {
-        desk.log.warn({ err: error, app: app.id, epoch: row.epoch }, 'not reconciled')
-      })
-    // An attempt failed: perhaps somebody lacks what we hold.
-    const attempt = attemptAt(app.schedule, row.epoch, at.burnHeight)
-    const failed = due === stages && current.final === null && attempt > 0
-    if (failed && desk.once(`${app.id}:${row.epoch}:${attempt}:again`))
-      await releaseEvents(
-        desk.db,
-        app.id,
-        row.epoch,
-        // Before our cut-off our attestations stay ours.
-        current.cutOffAt > 0 ? [kinds.commitment, kinds.attestation] : [kinds.commitment],
-      )
+    if (due === stages && current.final === null) await exchange(desk, follower, { ...at, row: current })
   } catch (error) {
     desk.log.error({ err: error, app: app.id, epoch: row.epoch }, 'stage failed, trying again')
   }
+}
+
+/** Sees to it that everybody has what everybody needs. */
+async function exchange(desk: Desk, follower: Follower, at: EpochAt): Promise<void> {
+  const { app, row, burnHeight } = at
+  const attempt = attemptAt(app.schedule, row.epoch, burnHeight)
+  const open = row.cutOffAt > 0
+  const block = open && desk.once(`${app.id}:${row.epoch}:${burnHeight}:reconcile`)
+  const failed = attempt > 0 && desk.once(`${app.id}:${row.epoch}:${attempt}:again`)
+  if (!block && !failed) return
+  // Of who is absent, what it said before.
+  const former = open && attempt >= 0 ? await formerOf(desk, at) : []
+  // Once a block: whatever a relay lost or kept from us is in one of the others, or with one of us.
+  if (block)
+    void follower.reconcile([sayingsOf(at, epochKinds), ...former]).catch((error: unknown) => {
+      desk.log.warn({ err: error, app: app.id, epoch: row.epoch }, 'not reconciled')
+    })
+  if (!failed) return
+  // An attempt failed: perhaps somebody lacks what we hold. Before our cut-off our attestations stay ours.
+  const said = sayingsOf(at, open ? [kinds.commitment, kinds.attestation] : [kinds.commitment])
+  for (const again of [said, ...former]) await releaseEvents(desk.db, again)
+}
+
+async function formerOf(desk: Desk, at: EpochAt): Promise<Sayings[]> {
+  const { app, row } = at
+  const present = (await heldBundles(desk, at)).filter(({ bundle }) => bundle)
+  const basis = await desk.chain.basisBelow(app.id, epochEnd(app.schedule, row.epoch))
+  return formerSayings(desk, at, basis.app, present)
 }

@@ -3,6 +3,7 @@ import { rulesAt } from '@understudy/chain/state'
 import { coordinateOf, parseRepository } from '@understudy/protocol/app'
 import { parseAttestation } from '@understudy/protocol/attestation'
 import { parseCommitment } from '@understudy/protocol/commitment'
+import { formerEpochs } from '@understudy/protocol/epoch'
 import { type NostrEvent, type Parsed, parsed, refused } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import { parseMirror } from '@understudy/protocol/mirror'
@@ -21,8 +22,8 @@ export interface Belonging {
   readonly replaceable: boolean
 }
 
-/** Epochs back from now for which attesters' words are still taken. */
-const epochsBack = 3
+/** Epochs back from now for which attesters' words are still taken: what was said in one that settles now may stand for who is absent. */
+const epochsBack = formerEpochs + 1
 /** How far an event may be dated ahead, seconds. */
 const aheadSeconds = 600
 

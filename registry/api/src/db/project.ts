@@ -102,6 +102,7 @@ export async function projectEvent(db: Db, event: NostrEvent, fact: Fact): Promi
           anchorHeight: inputs.anchor.height,
           anchorHash: inputs.anchor.hash,
           commitments: [...inputs.commitments],
+          former: [...inputs.former],
           root,
           allocated: allocated.toString(),
           count,

@@ -170,10 +170,6 @@ export async function evidenceOfEpochs(
   )
 }
 
-export async function evidenceOfEpoch(db: Db, app: string, epoch: number): Promise<Evidence> {
-  return (await evidenceOfEpochs(db, app, [epoch])).get(epoch)!
-}
-
 /** What one mirror was said to do, newest epochs first. */
 export async function attestationsOfMirror(
   db: Db,
@@ -192,19 +188,19 @@ export async function attestationsOfMirror(
 }
 
 /** The commitments that a hash of inputs stands for, where a proposal or co-signature told it. */
-export async function commitmentsOfInputs(
+export async function namedByInputs(
   db: Db,
   app: string,
   epoch: number,
   inputs: string,
-): Promise<Inputs['commitments'] | undefined> {
+): Promise<Pick<Inputs, 'commitments' | 'former'> | undefined> {
   const { outcomes: o } = t
   const [row] = await db
-    .select({ commitments: o.commitments })
+    .select({ commitments: o.commitments, former: o.former })
     .from(o)
     .where(and(eq(o.app, app), eq(o.epoch, epoch), eq(o.inputs, inputs)))
     .limit(1)
-  return row?.commitments
+  return row
 }
 
 /** Which of these events are there already. */

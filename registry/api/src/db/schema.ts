@@ -1,4 +1,5 @@
 import type { LeafProof } from '@understudy/protocol/attestation'
+import type { FormerCommitment, NamedCommitment } from '@understudy/protocol/settlement'
 import {
   bigint,
   boolean,
@@ -184,7 +185,8 @@ export const outcomes = registry.table(
     rulesVersion: whole('rules_version').notNull(),
     anchorHeight: whole('anchor_height').notNull(),
     anchorHash: text('anchor_hash').notNull(),
-    commitments: jsonb().$type<{ key: string; root: string }[]>().notNull(),
+    commitments: jsonb().$type<NamedCommitment[]>().notNull(),
+    former: jsonb().$type<FormerCommitment[]>().notNull().default([]),
     root: text().notNull(),
     allocated: numeric({ precision: 39, scale: 0 }).notNull(),
     count: whole('count').notNull(),

@@ -10,7 +10,7 @@ import { bundleOf } from '@understudy/protocol/bundle'
 import { epochEnd } from '@understudy/protocol/epoch'
 import { type Bundle, type Outcome, outcomeOf } from '@understudy/protocol/outcome'
 import { pubkeyOf, type Rules } from '@understudy/protocol/rules'
-import type { Inputs } from '@understudy/protocol/settlement'
+import type { Inputs, NamedCommitment } from '@understudy/protocol/settlement'
 import type { Evidence } from '../db/queries.ts'
 
 /** The complete bundles of the rules' attesters. One that committed twice is left out. */
@@ -29,11 +29,13 @@ export function outcomeAt(
   epoch: number,
   rules: Rules,
   bundles: readonly Bundle[],
+  former: readonly Bundle[] = [],
 ): Outcome {
   const own = events.filter((event) => event.app === app.id)
   const before = stateBelow(own, epochEnd(app.schedule, epoch)).apps.get(app.id)
   if (!before) throw new Error(`app ${app.id} was not registered before the end of epoch ${epoch}`)
-  return outcomeOf({ rules, free: before.pool.free, mirrors: bondedMirrors(before, epoch), bundles })
+  const mirrors = bondedMirrors(before, epoch)
+  return outcomeOf({ rules, free: before.pool.free, mirrors, bundles, former })
 }
 
 export type Recomputed =
@@ -41,26 +43,32 @@ export type Recomputed =
   | { readonly state: 'differs' | 'incomplete' }
 
 /**
- * The payouts of a settled epoch from public data alone. `inputs`: the commitments that the settlement's hash stands for, where a signed
- * outcome told them; without them every complete bundle is tried. Whatever is tried, only the chain's own root makes it `same`.
+ * The payouts of a settled epoch from public data alone. `evidence`: by epoch. `inputs`: the commitments that the settlement's hash stands for,
+ * where a signed outcome told them; without them every complete bundle is tried. Whatever is tried, only the chain's own root makes it `same`.
  */
 export function recompute(
   events: readonly ChainEvent[],
   app: ChainApp,
   settlement: ChainSettlement,
-  evidence: Evidence,
-  inputs: Inputs['commitments'] | undefined,
+  evidence: ReadonlyMap<number, Evidence>,
+  inputs: Pick<Inputs, 'commitments' | 'former'> | undefined,
 ): Recomputed {
   const rules = rulesAt(app, settlement.epoch)
   if (!rules) return { state: 'incomplete' }
-  const held = inputs
-    ? inputs.flatMap(({ key, root }) => {
-        const of = evidence.commitments.find((c) => c.attester === pubkeyOf(key) && c.root === root)
-        return of ? (bundleOf(of, evidence.attestations) ?? []) : []
-      })
-    : bundlesOf(rules, evidence)
-  if (inputs && held.length < inputs.length) return { state: 'incomplete' }
-  const outcome = outcomeAt(events, app, settlement.epoch, rules, held)
+  const { epoch } = settlement
+  const heldOf = ({ key, root }: NamedCommitment, of: number) => {
+    const { commitments, attestations } = evidence.get(of) ?? { commitments: [], attestations: [] }
+    const found = commitments.find((c) => c.attester === pubkeyOf(key) && c.root === root)
+    return found ? (bundleOf(found, attestations) ?? []) : []
+  }
+  const { commitments, former } = inputs ?? { commitments: [], former: [] }
+  const bundles = inputs
+    ? commitments.flatMap((named) => heldOf(named, epoch))
+    : bundlesOf(rules, evidence.get(epoch)!)
+  const formerBundles = former.flatMap((named) => heldOf(named, named.epoch))
+  if (inputs && (bundles.length < commitments.length || formerBundles.length < former.length))
+    return { state: 'incomplete' }
+  const outcome = outcomeAt(events, app, epoch, rules, bundles, formerBundles)
   const same =
     outcome.root === settlement.root &&
     outcome.allocated === settlement.allocated &&

@@ -15,10 +15,9 @@ import {
   announcementsOfApp,
   attestationsOfMirror,
   attestedEpochs,
-  commitmentsOfInputs,
-  evidenceOfEpoch,
   evidenceOfEpochs,
   heartbeatsOfApp,
+  namedByInputs,
   newestRelease,
   publishedAbout,
   repositoryOfApp,
@@ -135,10 +134,9 @@ export function createRegistry(
     const key = `${app.id} ${epoch} ${settlement.root} ${settlement.txid}`
     const known = payouts.get(key)
     if (known) return known
-    const [evidence, inputs] = await Promise.all([
-      evidenceOfEpoch(db, app.id, epoch),
-      commitmentsOfInputs(db, app.id, epoch, settlement.inputs),
-    ])
+    const inputs = await namedByInputs(db, app.id, epoch, settlement.inputs)
+    const epochs = [epoch, ...(inputs?.former ?? []).map((named) => named.epoch)]
+    const evidence = await evidenceOfEpochs(db, app.id, [...new Set(epochs)])
     const recomputed = recompute(events, app, settlement, evidence, inputs)
     if (recomputed.state === 'same') {
       payouts.set(key, recomputed)

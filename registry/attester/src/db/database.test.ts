@@ -29,13 +29,13 @@ beforeAll(async () => {
   postgres = await openPostgres({ dataDir: join(dir, 'db'), log })
   pool = connect(postgres.url, log)
   db = await openDatabase(pool)
-}, 60_000)
+}, 300_000)
 
 afterAll(async () => {
   await pool.end()
   await postgres.stop()
   await rm(dir, { recursive: true, force: true })
-}, 30_000)
+}, 300_000)
 
 const event = (id: string, created_at: number, kind = 34617): NostrEvent => ({
   ...{ id, pubkey: 'node', created_at, kind, tags: [], content: '', sig: '' },
@@ -87,7 +87,7 @@ test('what is held back is not published before it is released, and once is enou
   const held = { app: 'outgoing', epoch: 3, receivedAt: 0, outgoing: 'held' } as const
   await keepEvent(db, event('held', 1, 4617), held)
   expect(await eventsToPublish(db, 10)).toEqual([])
-  await releaseEvents(db, 'outgoing', 3, [4617])
+  await releaseEvents(db, { app: 'outgoing', epochs: [3], kinds: [4617], authors: ['node'] })
   expect((await eventsToPublish(db, 10)).map((e) => e.id)).toEqual(['held'])
   await markPublished(db, ['held'])
   expect(await eventsToPublish(db, 10)).toEqual([])

@@ -88,15 +88,22 @@ export async function dropSuperseded(db: Database, event: NostrEvent, app: strin
   await db.delete(events).where(newer)
 }
 
-/** What we hold of an epoch, but for what we hold back. */
-export async function saidOfEpoch(db: Database, app: string, epoch: number): Promise<NostrEvent[]> {
+/** What some authors said about some epochs of an app. */
+export interface Sayings {
+  readonly app: string
+  readonly epochs: readonly number[]
+  readonly kinds: readonly number[]
+  readonly authors: readonly string[]
+}
+
+/** What we hold of it, but for what we hold back. */
+export async function heldOf(db: Database, { app, epochs, kinds, authors }: Sayings): Promise<NostrEvent[]> {
   const rows = await db
     .select({ event: events.event })
     .from(events)
     .where(
       and(
-        eq(events.app, app),
-        eq(events.epoch, epoch),
+        isSaying({ app, epochs, kinds, authors }),
         or(isNull(events.outgoing), ne(events.outgoing, 'held')),
       ),
     )
@@ -122,15 +129,15 @@ export async function markPublished(db: Database, ids: readonly string[]): Promi
       .where(inArray(events.id, [...ids]))
 }
 
-/** Lets the attestations that were held back go out, and says again whatever else is held of that epoch. */
-export async function releaseEvents(
-  db: Database,
-  app: string,
-  epoch: number,
-  kinds: readonly number[],
-): Promise<void> {
-  await db
-    .update(events)
-    .set({ outgoing: 'due' })
-    .where(and(eq(events.app, app), eq(events.epoch, epoch), inArray(events.kind, [...kinds])))
+/** Lets what was held back go out, and says again whatever else is held of it. */
+export async function releaseEvents(db: Database, said: Sayings): Promise<void> {
+  await db.update(events).set({ outgoing: 'due' }).where(isSaying(said))
 }
+
+const isSaying = ({ app, epochs, kinds, authors }: Sayings) =>
+  and(
+    eq(events.app, app),
+    inArray(events.epoch, [...epochs]),
+    inArray(events.kind, [...kinds]),
+    inArray(events.pubkey, [...authors]),
+  )

@@ -3,8 +3,8 @@ import { bundleOf } from '@understudy/protocol/bundle'
 import { type Commitment, parseCommitment } from '@understudy/protocol/commitment'
 import { kinds } from '@understudy/protocol/kinds'
 import type { Bundle } from '@understudy/protocol/outcome'
-import { attesterKey } from '@understudy/protocol/rules'
-import { eventsOfEpoch, type HeldEvent } from '../db/events.ts'
+import { attesterKey, pubkeyOf } from '@understudy/protocol/rules'
+import { eventsOfEpoch, type HeldEvent, type Sayings } from '../db/events.ts'
 import type { Desk, EpochAt } from '../desk.ts'
 
 /** A commitment that we hold, and its attestations once they lead to its root. */
@@ -17,6 +17,12 @@ export interface HeldBundle {
   /** Since when we hold all of it. */
   readonly completeAt: number
 }
+
+/** What attesters say of these kinds about an epoch. */
+export const sayingsOf = (
+  { app, rules, row }: Pick<EpochAt, 'app' | 'rules' | 'row'>,
+  kinds: readonly number[],
+): Sayings => ({ app: app.id, epochs: [row.epoch], kinds, authors: rules.keys.map(pubkeyOf) })
 
 /** What we hold of an epoch, by key ascending. A banned key has no part in it, nor one with two commitments. design: Settlement. */
 export async function heldBundles(

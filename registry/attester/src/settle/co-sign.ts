@@ -5,7 +5,14 @@ import { parseSignedOutcome, type SignedOutcome } from '@understudy/protocol/set
 import { eventsOfEpoch } from '../db/events.ts'
 import type { Desk, EpochAt, Stage } from '../desk.ts'
 import { heldBundles } from './bundles.ts'
-import { admissibleBundles, computeOutcome, demandedBundles, inputsRefused } from './outcome.ts'
+import { absentKeys, heldFormer } from './former.ts'
+import {
+  admissibleBundles,
+  computeOutcome,
+  demandedBundles,
+  formerRefused,
+  inputsRefused,
+} from './outcome.ts'
 import { hashOf, outcomesSigned, signOutcome } from './propose.ts'
 
 /** Recomputes what others proposed in their turn, and signs it too when it is the same, and only then. */
@@ -42,10 +49,15 @@ async function refusal(desk: Desk, at: EpochAt, proposal: SignedOutcome): Promis
   const admissible = admissibleBundles(held, row, desk.deltaMs)
   const demanded = demandedBundles(held, row, desk.now(), desk.deltaMs)
   const expected = { rulesVersion: rules.version, anchor: basis.anchor }
-  const refused = inputsRefused(proposal.inputs, expected, demanded, admissible)
+  const { inputs } = proposal
+  const refused = inputsRefused(inputs, expected, demanded, admissible)
   if (refused) return refused
-  const chosen = admissible.filter((h) => proposal.inputs.commitments.some((c) => c.key === h.key))
-  const computed = computeOutcome(desk, at, basis, chosen)
+  const formers = await heldFormer(desk, at, basis.app, absentKeys(at, inputs.commitments))
+  const formerRefusal = formerRefused(inputs, formers, row.cutOffAt)
+  if (formerRefusal) return formerRefusal
+  const chosen = admissible.filter((h) => inputs.commitments.some((c) => c.key === h.key))
+  const former = formers.filter((h) => inputs.former.some((f) => f.key === h.key && f.epoch === h.epoch))
+  const computed = computeOutcome(desk, at, basis, chosen, former)
   if (hashOf(desk, computed.message) !== hashOf(desk, proposal.message)) return 'another outcome than ours'
   await signOutcome(desk, at, computed, kinds.coSignature, proposal.attempt)
   return undefined

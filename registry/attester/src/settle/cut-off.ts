@@ -4,7 +4,7 @@ import { threshold } from '@understudy/protocol/rules'
 import { updateEpoch } from '../db/epochs.ts'
 import { releaseEvents } from '../db/events.ts'
 import type { Stage } from '../desk.ts'
-import { heldBundles } from './bundles.ts'
+import { heldBundles, sayingsOf } from './bundles.ts'
 
 /**
  * Three burn blocks after the end, or later, once M commitments are held: remembers which ones, and reveals our attestations. From here
@@ -18,7 +18,7 @@ export const cutOff: Stage = async (desk, at) => {
   if (held.length < threshold(rules.keys)) return row
   const change = { cutOffAt: desk.now(), demanded: held.map(({ key, root }) => `${key}:${root}`) }
   await desk.db.transaction(async (tx) => {
-    await releaseEvents(tx, app.id, row.epoch, [kinds.attestation])
+    await releaseEvents(tx, sayingsOf(at, [kinds.attestation]))
     await updateEpoch(tx, row, change)
   })
   desk.log.info({ app: app.id, epoch: row.epoch, commitments: held.length }, 'cut off, attestations revealed')

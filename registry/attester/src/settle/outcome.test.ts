@@ -3,7 +3,9 @@ import type { Inputs } from '@understudy/protocol/settlement'
 import { describe, expect, test } from 'vitest'
 import type { EpochRow } from '../db/epochs.ts'
 import type { HeldBundle } from './bundles.ts'
-import { admissibleBundles, demandedBundles, inputsRefused } from './outcome.ts'
+import type { HeldFormer } from './former.ts'
+import { absentKeys, newestFormer } from './former.ts'
+import { admissibleBundles, demandedBundles, formerRefused, inputsRefused } from './outcome.ts'
 
 const bundle = {} as Bundle
 const held = (key: string, change: Partial<HeldBundle> = {}): HeldBundle => ({
@@ -47,6 +49,7 @@ describe('a proposal', () => {
     rulesVersion: 1,
     anchor,
     commitments: keys.map((key) => ({ key, root: `root-${key}` })),
+    former: [],
   })
   const refusedWith = (proposed: Inputs) =>
     inputsRefused(proposed, { rulesVersion: 1, anchor }, [held('a')], [held('a'), held('b')])
@@ -69,5 +72,49 @@ describe('a proposal', () => {
     ['stands on another block', { ...inputs('a'), anchor: { height: 7, hash: 'fork' } }, /^other anchor/],
   ])('that %s is refused', (_, proposed, reason) => {
     expect(refusedWith(proposed)).toMatch(reason)
+  })
+})
+
+describe('for an absent attester', () => {
+  const former = (key: string, epoch: number, completeAt: number): HeldFormer => ({
+    ...{ key, epoch, root: `root-${key}-${epoch}`, bundle, completeAt },
+  })
+  const named = (...of: HeldFormer[]): Inputs => ({
+    ...{ rulesVersion: 1, anchor: { height: 7, hash: 'hash' } },
+    commitments: [{ key: 'a', root: 'root-a' }],
+    former: of.map(({ key, epoch, root }) => ({ key, epoch, root })),
+  })
+  const [newest, atCutOff] = [former('x', 7, 2_500), former('x', 5, 1_900)]
+  const heldFormers = [newest, atCutOff, former('y', 6, 2_001)]
+
+  test('a signer takes what it held at its cut-off, or anything newer that counted', () => {
+    for (const taken of [[newest], [atCutOff], [newest, former('y', 6, 0)]])
+      expect(formerRefused(named(...taken), heldFormers, row.cutOffAt)).toBeUndefined()
+  })
+
+  test.each([
+    ['leaves out what was held at the cut-off', named(), /^leaves out a former commitment: x/],
+    ['names an older one', named(former('x', 4, 0)), /^a former commitment that we do not hold: x/],
+    [
+      'names another root',
+      named({ ...newest, root: 'forged' }),
+      /^a former commitment that we do not hold: x/,
+    ],
+    ['names a key twice', named(newest, atCutOff), /^a key twice/],
+    ['names one who is there', named(newest, former('a', 6, 0)), /^a key twice/],
+  ])('a proposal that %s is refused', (_, proposed, reason) => {
+    expect(formerRefused(proposed, heldFormers, row.cutOffAt)).toMatch(reason)
+  })
+
+  test('a proposer names the newest of each', () => {
+    expect(newestFormer(heldFormers).map(({ key, epoch }) => [key, epoch])).toEqual([
+      ['x', 7],
+      ['y', 6],
+    ])
+  })
+
+  test('nobody speaks for a key that was banned', () => {
+    const at = { app: { banned: new Map([['x', 1]]) }, rules: { keys: ['a', 'x', 'y'] } }
+    expect(absentKeys(at as unknown as Parameters<typeof absentKeys>[0], [{ key: 'a' }])).toEqual(['y'])
   })
 })

@@ -4,6 +4,7 @@ import { type Anchor, type Inputs, inputsHash, type SettlementMessage } from '@u
 import type { Basis } from '../chain-view.ts'
 import type { Desk, EpochAt } from '../desk.ts'
 import type { HeldBundle } from './bundles.ts'
+import type { HeldFormer } from './former.ts'
 
 export interface ComputedOutcome {
   readonly inputs: Inputs
@@ -11,23 +12,26 @@ export interface ComputedOutcome {
   readonly outcome: Outcome
 }
 
-/** The outcome of an epoch from these bundles: a pure function of what `inputs` names, on the chain's state at the anchor. */
+/** The outcome of an epoch from these bundles, and from former ones of whoever is absent: a pure function of what `inputs` names, on the chain's state at the anchor. */
 export function computeOutcome(
   desk: Pick<Desk, 'contracts'>,
   { app, rules, row, round }: Pick<EpochAt, 'app' | 'rules' | 'row' | 'round'>,
   { anchor, app: below }: Basis,
   chosen: readonly HeldBundle[],
+  former: readonly HeldFormer[],
 ): ComputedOutcome {
   const outcome = outcomeOf({
     rules,
     free: below.pool.free,
     mirrors: bondedMirrors(below, row.epoch),
     bundles: chosen.flatMap((held) => (held.bundle ? [held.bundle] : [])),
+    former: former.map((held) => held.bundle),
   })
   const inputs: Inputs = {
     rulesVersion: rules.version,
     anchor,
     commitments: chosen.map(({ key, root }) => ({ key, root })),
+    former: former.map(({ key, epoch, root }) => ({ key, epoch, root })),
   }
   const { root, allocated, count } = outcome
   const message = {
@@ -74,4 +78,23 @@ export function inputsRefused(
   if (unknown) return `a commitment that we do not hold: ${unknown.slice(0, 12)}`
   const missing = demanded.find((h) => !named.includes(`${h.key}:${h.root}`))
   return missing ? `leaves out a commitment: ${missing.key.slice(0, 12)}` : undefined
+}
+
+/**
+ * Why the former commitments of a proposal must not be signed. `held`: those of every attester that it leaves out, as `heldFormer` finds them.
+ * Undefined when each is one of them, and none is missing that we held at our cut-off.
+ */
+export function formerRefused(
+  { commitments, former }: Inputs,
+  held: readonly HeldFormer[],
+  cutOffAt: number,
+): string | undefined {
+  const keys = [...commitments, ...former].map(({ key }) => key)
+  if (new Set(keys).size !== keys.length) return 'a key twice'
+  const unknown = former.find(
+    (f) => !held.some((h) => h.key === f.key && h.epoch === f.epoch && h.root === f.root),
+  )
+  if (unknown) return `a former commitment that we do not hold: ${unknown.key.slice(0, 12)}`
+  const missing = held.find((h) => h.completeAt <= cutOffAt && !keys.includes(h.key))
+  return missing ? `leaves out a former commitment: ${missing.key.slice(0, 12)}` : undefined
 }

@@ -12,6 +12,7 @@ import { claimOutcome, outboxOf } from '../db/epochs.ts'
 import { eventsOfEpoch, keepEvent } from '../db/events.ts'
 import { type Desk, type EpochAt, type Stage, seconds, sign } from '../desk.ts'
 import { heldBundles } from './bundles.ts'
+import { absentKeys, heldFormer, newestFormer } from './former.ts'
 import { admissibleBundles, type ComputedOutcome, computeOutcome } from './outcome.ts'
 
 /** When it is our turn: computes the outcome from everything admissible that we hold, signs it and says so. */
@@ -30,7 +31,8 @@ export const propose: Stage = async (desk, at) => {
     return row
   }
   const basis = await desk.chain.basisBelow(app.id, epochEnd(app.schedule, row.epoch))
-  const computed = computeOutcome(desk, at, basis, chosen)
+  const former = newestFormer(await heldFormer(desk, at, basis.app, absentKeys(at, chosen)))
+  const computed = computeOutcome(desk, at, basis, chosen, former)
   // Where we co-signed this very outcome already, our signature is out and saying it again helps nobody.
   if ((await outcomesSigned(desk, at)).has(hashOf(desk, computed.message))) return row
   await signOutcome(desk, at, computed, kinds.proposal, attempt)

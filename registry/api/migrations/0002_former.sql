@@ -1,0 +1,1 @@
+ALTER TABLE "registry"."outcomes" ADD COLUMN "former" jsonb DEFAULT '[]'::jsonb NOT NULL;
