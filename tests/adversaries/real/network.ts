@@ -461,13 +461,11 @@ async function build(site: Site): Promise<RealNetwork> {
       const { root } = JSON.parse(stdout) as { readonly root: string }
       const theirs = openRelays(urls, { verify })
       try {
-        const sources = {
-          client,
-          contracts,
-          chainId,
-          epochEvents: (of: string, n: number) => epochEvents(theirs, of, n),
-        }
-        const collected = await collectBundle(sources, app, epoch)
+        const collected = await collectBundle(
+          { client, contracts, chainId, epochEvents: (...of) => epochEvents(theirs, ...of) },
+          app,
+          epoch,
+        )
         if (collected.ok !== 'collected') throw new Error(JSON.stringify(collected))
         const bytes = new TextEncoder().encode(writeBundle(collected.bundle))
         const verdict = verifyBundle(bytes, { app, epoch }, verify)
