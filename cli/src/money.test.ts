@@ -379,10 +379,10 @@ describe('a maintainer', { timeout: 300_000 }, () => {
   })
 })
 
-test('an attester’s bond is put by the wallet that it agreed to, and leaves when no rules list it', {
+test('an attester’s bond is put by the wallet that it agreed to, and leaves when no rules list it and its last epoch is final', {
   timeout: 120_000,
 }, async () => {
-  const { id } = await register()
+  const { id, start } = await register()
   const mine = ['--app', id]
   writeFileSync(join(folder, 'listed.key'), 'a1'.repeat(32), { mode: 0o600 })
   writeFileSync(join(folder, 'unlisted.key'), 'b7'.repeat(32), { mode: 0o600 })
@@ -412,4 +412,12 @@ test('an attester’s bond is put by the wallet that it agreed to, and leaves wh
   })
   await refused('funder', 'not-bonded', 'attester-bond', 'withdraw', ...mine, '--key', unlisted.key)
   expect((await appNow(id)).attesters.size).toBe(1)
+
+  const withdraw = ['attester-bond', 'withdraw', ...mine, '--key', listed.key]
+  const { until } = await done('maintainer', 'app', 'rules', 'end', ...mine)
+  const end = start + until * length
+  await mineTo(end)
+  await refused('funder', 'not-ready', ...withdraw)
+  await mineTo(end + 24 + 6)
+  expect(await done('funder', ...withdraw)).toMatchObject({ amount: '3000000' })
 })

@@ -1,5 +1,7 @@
+import { bytesToHex, hexToBytes } from '@noble/hashes/utils.js'
 import type { NostrEvent } from '@understudy/protocol/event'
 import { type Filter, matchFilter, newestFirst } from '@understudy/relays/filter'
+import { createItemSet, type ItemSet, reconcile } from '@understudy/relays/negentropy'
 import type { Socket, SocketConstructor } from '@understudy/relays/socket'
 import type { Host, Network } from './network.ts'
 import type { Time } from './time.ts'
@@ -16,10 +18,15 @@ export interface RelayFaults {
   sends?(event: NostrEvent, reader: Host): readonly NostrEvent[]
 }
 
-/** A relay's side of NIP-01, enough for what our client asks. */
+/** How a relay takes to being asked to reconcile: it does, it refuses, it does not know the message and says so in one way or another, or not. */
+export const reconciling = ['speaks', 'refuses', 'notices', 'closes', 'ignores'] as const
+export type Reconciling = (typeof reconciling)[number]
+
+/** A relay's side of NIP-01 and NIP-77, enough for what our client asks. */
 export interface SimulatedRelay extends Host {
   readonly url: string
   faults: RelayFaults
+  reconciling: Reconciling
   readonly events: ReadonlyMap<string, NostrEvent>
   /** Loses its connections and, if it must, its memory. */
   restart(options: { readonly downMs: number; readonly forgets: boolean }): void
@@ -28,6 +35,8 @@ export interface SimulatedRelay extends Host {
 interface Server {
   readonly reader: Host
   readonly questions: Map<string, Filter>
+  /** Sets that are being compared, as they stood when that began. */
+  readonly sessions: Map<string, ItemSet>
   receive(text: string): void
   send(text: string): void
   drop(): void
@@ -41,6 +50,8 @@ export interface RelaySet {
 }
 
 const maxAnswer = 500
+/** Longest message of NIP-77, bytes. */
+const maxReconciling = 30_000
 const isEphemeral = (kind: number) => kind >= 20_000 && kind < 30_000
 
 interface Parts {
@@ -171,11 +182,41 @@ function createRelay(name: string, place: Host['place'], faults: RelayFaults, { 
     server.send(JSON.stringify(['EOSE', id]))
   }
 
+  /** What it would show to this reader. */
+  function itemsFor(reader: Host, filter: Filter): ItemSet {
+    const shown = [...events.values()].filter(
+      (event) => matchFilter(filter, event) && !relay.faults.hides?.(event, reader),
+    )
+    return createItemSet(
+      shown.map((event) => event.created_at),
+      hexToBytes(shown.map(({ id }) => id).join('')),
+    )
+  }
+
+  function open(server: Server, id: string, filter: Filter, message: string): void {
+    if (relay.reconciling === 'speaks') server.sessions.set(id, itemsFor(server.reader, filter))
+    if (relay.reconciling === 'speaks' || relay.reconciling === 'refuses') goOn(server, id, message)
+    else if (relay.reconciling === 'notices') server.send(JSON.stringify(['NOTICE', 'invalid: expected REQ']))
+    else if (relay.reconciling === 'closes') server.send(JSON.stringify(['CLOSED', id, 'error: no filter']))
+  }
+
+  function goOn(server: Server, id: string, message: string): void {
+    const items = server.sessions.get(id)
+    const answer = (items: ItemSet) =>
+      reconcile(items, hexToBytes(message), { asks: false, maxBytes: maxReconciling }).reply ??
+      new Uint8Array()
+    const frame = items
+      ? ['NEG-MSG', id, bytesToHex(answer(items))]
+      : ['NEG-ERR', id, 'blocked: there is no such session']
+    server.send(JSON.stringify(frame))
+  }
+
   const relay = {
     name,
     place,
     url: `wss://${name}.example`,
     faults,
+    reconciling: 'speaks' as Reconciling,
     events,
     restart({ downMs, forgets }: { downMs: number; forgets: boolean }) {
       downUntil = time.now() + downMs
@@ -190,15 +231,19 @@ function createRelay(name: string, place: Host['place'], faults: RelayFaults, { 
       const server: Server = {
         reader,
         questions: new Map(),
+        sessions: new Map(),
         receive(text) {
           if (!connections.has(server)) return
-          const [type, first, second] = JSON.parse(text) as [string, unknown, unknown]
+          const [type, first, second, third] = JSON.parse(text) as [string, unknown, unknown, unknown]
           if (type === 'EVENT') {
             const event = first as NostrEvent
             take(event, reader)
             server.send(JSON.stringify(['OK', event.id, true, '']))
           } else if (type === 'REQ') answer(server, first as string, second as Filter)
           else if (type === 'CLOSE') server.questions.delete(first as string)
+          else if (type === 'NEG-OPEN') open(server, first as string, second as Filter, third as string)
+          else if (type === 'NEG-MSG') goOn(server, first as string, second as string)
+          else if (type === 'NEG-CLOSE') server.sessions.delete(first as string)
         },
         send: (text) => endpoint.message(text),
         drop: () => void connections.delete(server),

@@ -8,6 +8,7 @@ import { discOf } from '@understudy/protocol/place'
 import { regionOf } from '@understudy/protocol/region'
 import type { Level } from '@understudy/protocol/rules'
 import { vector } from '@understudy/protocol/sphere'
+import { createComparisons } from '@understudy/relays/comparison'
 import { openRelays, type Relays } from '@understudy/relays/relays'
 import { keysOf, SimulatedAttester } from './attester.ts'
 import { blockMs, chainId, createChain, type ModelChain } from './chain.ts'
@@ -15,7 +16,7 @@ import { createDice, type Dice } from './dice.ts'
 import { createInternet, type Internet } from './internet.ts'
 import { SimulatedMirror } from './mirror.ts'
 import { createNetwork, type Host, type Network } from './network.ts'
-import { createRelaySet, type RelaySet } from './relay.ts'
+import { createRelaySet, type RelaySet, reconciling } from './relay.ts'
 import { makeRelease, type SimulatedRelease } from './release.ts'
 import type { Signing } from './signing.ts'
 import { createTime, type Time } from './time.ts'
@@ -135,6 +136,7 @@ export function createWorld(
           WebSocket: relaySet.socketsOf(host),
           pingMs: 20 * 60_000,
           maxBackoffMs: 120_000,
+          comparisons: createComparisons,
         },
       ),
     async release(createdAt = Math.floor(time.now() / 1_000)) {
@@ -188,7 +190,12 @@ export function createWorld(
     setting.cities > 0
       ? spread(dice.of('cities').draw(inland(), setting.cities), setting.mirrors + setting.attesters)
       : dice.of('cities').draw(cities, setting.mirrors + setting.attesters)
-  for (let at = 0; at < setting.relays; at++) relaySet.add(`relay-${at}`, dice.of(`relay ${at}`).pick(cities))
+  for (let at = 0; at < setting.relays; at++) {
+    const relay = relaySet.add(`relay-${at}`, dice.of(`relay ${at}`).pick(cities))
+    // Of three relays one does not know NIP-77, or does not want to.
+    const chance = dice.of(`relay ${at} reconciles`)
+    if (chance.chance(1 / 3)) relay.reconciling = chance.pick(reconciling.slice(1))
+  }
   const relays = world.openRelays(studio)
   for (let at = 0; at < setting.mirrors; at++) {
     const draft = {

@@ -2,6 +2,7 @@ import { join, resolve } from 'node:path'
 import { validateStacksAddress } from '@stacks/transactions'
 import { attesterBondHash, bondAttester, withdrawAttester } from '@understudy/chain/calls'
 import { rulesAt } from '@understudy/chain/state'
+import { epochEnd } from '@understudy/protocol/epoch'
 import { isHex32 } from '@understudy/protocol/event'
 import { formatMoney } from '@understudy/protocol/money'
 import { attesterKey, pubkeyOf } from '@understudy/protocol/rules'
@@ -127,7 +128,9 @@ export const withdrawAttesterBond = (io: Io) =>
           `the bond is ${held.owner}'s, not ${address}'s`,
           'give the --key-file of its owner',
         )
-      const listing = [app.rules.at(-1), rulesAt(app, Math.max(0, epoch))].find((rules) =>
+      const newest = app.rules.at(-1)
+      const over = newest?.until != null && epoch >= newest.until
+      const listing = [over ? undefined : newest, rulesAt(app, Math.max(0, epoch))].find((rules) =>
         rules?.keys.includes(attester),
       )
       if (listing)
@@ -135,6 +138,14 @@ export const withdrawAttesterBond = (io: Io) =>
           'listed',
           `rules ${listing.version} list this key`,
           'wait until they govern no more',
+        )
+      const last = rulesAt(app, epoch - 1)
+      const final = epochEnd(app.schedule, epoch - 1) + (last ? last.window + last.challenge : 0)
+      if (last?.keys.includes(attester) && chain.info.burnHeight < final)
+        throw new Failure(
+          'not-ready',
+          `epoch ${epoch - 1}, the last that lists this key, is final from burn block ${final} on`,
+          'wait, and let the attester run: it is still needed to settle that epoch',
         )
       const { amount } = held
       return {

@@ -4,8 +4,15 @@ import type { Filter } from './filter.ts'
 import { createItemSet } from './negentropy.ts'
 import type { Relay } from './relay.ts'
 
-/** Ids asked for at once. */
+/** Ids asked for, and events given, at once. */
 const page = 200
+
+/** What we hold, by id and time; the events themselves are read when the relay turns out to lack them. */
+export interface Holding {
+  readonly items: readonly Pick<NostrEvent, 'id' | 'created_at'>[]
+  events(ids: readonly string[]): readonly NostrEvent[] | Promise<readonly NostrEvent[]>
+}
+
 export type Reconciliation =
   | { readonly ok: true; readonly received: number; readonly given: number }
   | { readonly ok: false; readonly reason: string }
@@ -17,15 +24,15 @@ export type Reconciliation =
 export async function reconcileWith(
   relay: Pick<Relay, 'comparisons' | 'status' | 'ask' | 'publish'>,
   filter: Filter,
-  held: readonly NostrEvent[],
+  held: Holding,
   onEvent: (event: NostrEvent) => void,
   unwanted: (id: string) => boolean = () => false,
   timeoutMs = 10_000,
 ): Promise<Reconciliation> {
-  const ids = new Uint8Array(32 * held.length)
-  for (const [at, { id }] of held.entries()) ids.set(hexToBytes(id), 32 * at)
+  const ids = new Uint8Array(32 * held.items.length)
+  for (const [at, { id }] of held.items.entries()) ids.set(hexToBytes(id), 32 * at)
   const items = createItemSet(
-    held.map((event) => event.created_at),
+    held.items.map((item) => item.created_at),
     ids,
   )
   const have = new Set<string>()
@@ -44,10 +51,15 @@ export async function reconcileWith(
       received++
       onEvent(event)
     })
-  const outcomes = await Promise.all(
-    held.filter(({ id }) => have.has(id)).map((event) => relay.publish(event, timeoutMs)),
-  )
-  return { ok: true, received, given: outcomes.filter(({ ok }) => ok).length }
+  let given = 0
+  // No more than we hold, whatever the relay says that it lacks.
+  const lacked = held.items.flatMap(({ id }) => (have.has(id) ? [id] : []))
+  for (let from = 0; from < lacked.length; from += page) {
+    const events = await held.events(lacked.slice(from, from + page))
+    const outcomes = await Promise.all(events.map((event) => relay.publish(event, timeoutMs)))
+    given += outcomes.filter(({ ok }) => ok).length
+  }
+  return { ok: true, received, given }
 }
 
 /** Resolves when the stored events were delivered, or will not be. */

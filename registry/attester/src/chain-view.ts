@@ -68,20 +68,25 @@ export function createChainView(client: StacksClient, contracts: Contracts): Cha
   }
 }
 
-/** An app, the epoch that a burn height lies in, and the rules that govern it. */
+/** An app, the epoch that a burn height lies in, and the rules that govern it, or governed the last one where none do. */
 export interface AppEpoch {
   readonly app: ChainApp
   readonly epoch: number
   readonly rules: Rules
 }
 
-/** The apps that a key attests at this height; `only` narrows them down to some coordinates. */
+/**
+ * The apps that a key attests at this height; `only` narrows them down to some coordinates. An epoch is settled in the next one, by those
+ * whom its own rules list: whoever leaves still has that to do, and so has everybody when an app ends.
+ */
 export function attestedApps(sight: ChainSight, key: string, only: readonly string[] = []): AppEpoch[] {
   return [...sight.apps.values()].flatMap((app) => {
     // Before the start the rules of epoch 0 are near: releases are seen and mirrors followed already.
     const epoch = epochAt(app.schedule, sight.burnHeight)
-    const rules = rulesAt(app, Math.max(0, epoch))
+    const governing = [epoch, epoch - 1].flatMap((at) => rulesAt(app, Math.max(0, at)) ?? [])
     const wanted = only.length === 0 || only.includes(app.coordinate)
-    return rules?.keys.includes(key) && wanted ? [{ app, epoch, rules }] : []
+    return wanted && governing.some(({ keys }) => keys.includes(key))
+      ? [{ app, epoch, rules: governing[0]! }]
+      : []
   })
 }

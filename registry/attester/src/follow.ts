@@ -6,11 +6,11 @@ import type { NostrEvent } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import { parseSeen, seenTemplate } from '@understudy/protocol/seen'
 import { reconcileWith } from '@understudy/relays/reconcile'
-import type { Relay } from '@understudy/relays/relay'
 import type { Relays } from '@understudy/relays/relays'
 import { type AppEpoch, attestedApps } from './chain-view.ts'
 import {
   dropSuperseded,
+  eventsById,
   eventsOfApp,
   eventsOfEpoch,
   eventsToPublish,
@@ -154,22 +154,27 @@ export function createFollower(
     return done.catch(() => {})
   }
 
-  async function reconcileOne(relay: Relay, of: Sayings): Promise<void> {
-    const { app, epochs, kinds, authors } = of
+  async function reconcileAll(said: Sayings): Promise<void> {
+    const { app, epochs, kinds, authors } = said
     const filter = {
       ...{ kinds: [...kinds], authors: [...authors] },
       '#d': epochs.map((epoch) => epochTag(app, epoch)),
     }
-    const take = (event: NostrEvent) => {
-      offered.add(event.id)
-      void enqueue(event)
+    let items = await heldOf(desk.db, said)
+    for (const relay of relays.each()) {
+      const held = { items, events: (ids: readonly string[]) => eventsById(desk.db, ids) }
+      const take = (event: NostrEvent) => {
+        offered.add(event.id)
+        void enqueue(event)
+      }
+      const result = await reconcileWith(relay, filter, held, take, (id) => offered.has(id))
+      await queue
+      // The next relay may lack what this one had.
+      if (result.ok && result.received > 0) items = await heldOf(desk.db, said)
+      reconciled.inc({ result: result.ok ? 'ok' : 'failed' })
+      if (result.ok && result.received + result.given > 0)
+        desk.log.info({ app, epochs, relay: relay.url, ...result }, 'reconciled')
     }
-    const held = await heldOf(desk.db, of)
-    const result = await reconcileWith(relay, filter, held, take, (id) => offered.has(id))
-    await queue
-    reconciled.inc({ result: result.ok ? 'ok' : 'failed' })
-    if (result.ok && result.received + result.given > 0)
-      desk.log.info({ app, epochs, relay: relay.url, ...result }, 'reconciled')
   }
 
   return {
@@ -207,7 +212,7 @@ export function createFollower(
       reconciling = true
       try {
         if (offered.size > 100_000) offered.clear()
-        for (const relay of relays.each()) for (const of of sayings) await reconcileOne(relay, of)
+        for (const of of sayings) await reconcileAll(of)
       } finally {
         reconciling = false
       }

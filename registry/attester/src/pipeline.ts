@@ -59,14 +59,15 @@ export async function turn(desk: Desk, options: PipelineOptions): Promise<void> 
   await options.follower.publishDue()
 }
 
-/** Makes the app's mirrors targets, and begins to follow the epoch that runs. */
+/** Makes the app's mirrors targets, and begins to follow the epoch that runs, where its rules list us. */
 async function schedule(desk: Desk, at: AppEpoch, burnHeight: number, intervalMs: number): Promise<void> {
   const { app, epoch } = at
   const mirrors = [...app.mirrors.values()].filter((mirror) => !mirror.withdrawn).map((mirror) => mirror.id)
   const due = (mirror: number) =>
     nextMoment(desk.identity.seedOf(app.id, epoch), mirror, desk.now(), intervalMs)
-  await setTargets(desk.db, app.id, epoch < 0 ? [] : mirrors, due)
-  if (epoch >= 0) await followEpoch(desk.db, app.id, epoch, burnHeight)
+  const ours = epoch >= 0 && rulesAt(app, epoch)?.keys.includes(desk.identity.key)
+  await setTargets(desk.db, app.id, ours ? mirrors : [], due)
+  if (ours) await followEpoch(desk.db, app.id, epoch, burnHeight)
   await watch(desk, at, burnHeight)
 }
 

@@ -113,7 +113,12 @@ export function filtersOf(apps: readonly AppEpoch[], nowSeconds: number): Filter
   const unique = (values: readonly string[]) => [...new Set(values)].sort()
   const ids = unique(apps.map(({ app }) => app.id))
   const coordinates = unique(apps.map(({ app }) => app.coordinate))
-  const attesters = unique(apps.flatMap(({ rules }) => rules.keys.map(pubkeyOf)))
+  // The last epoch is settled by those whom its own rules list.
+  const attesters = unique(
+    apps.flatMap(({ app, epoch, rules }) =>
+      [...rules.keys, ...(rulesAt(app, epoch - 1)?.keys ?? [])].map(pubkeyOf),
+    ),
+  )
   const nodes = unique(apps.flatMap(({ app }) => [...app.mirrors.values()].map((mirror) => mirror.nodeKey)))
   const maintainers = unique(coordinates.map((coordinate) => coordinate.split(':')[1] ?? ''))
   const epochKinds = [kinds.commitment, kinds.attestation, kinds.proposal, kinds.coSignature]

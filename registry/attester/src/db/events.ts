@@ -96,17 +96,19 @@ export interface Sayings {
   readonly authors: readonly string[]
 }
 
-/** What we hold of it, but for what we hold back. */
-export async function heldOf(db: Database, { app, epochs, kinds, authors }: Sayings): Promise<NostrEvent[]> {
+/** What we hold of it, but for what we hold back: ids and times alone. */
+export async function heldOf(db: Database, said: Sayings): Promise<Pick<NostrEvent, 'id' | 'created_at'>[]> {
+  return db
+    .select({ id: events.id, created_at: events.createdAt })
+    .from(events)
+    .where(and(isSaying(said), or(isNull(events.outgoing), ne(events.outgoing, 'held'))))
+}
+
+export async function eventsById(db: Database, ids: readonly string[]): Promise<NostrEvent[]> {
   const rows = await db
     .select({ event: events.event })
     .from(events)
-    .where(
-      and(
-        isSaying({ app, epochs, kinds, authors }),
-        or(isNull(events.outgoing), ne(events.outgoing, 'held')),
-      ),
-    )
+    .where(inArray(events.id, [...ids]))
   return rows.map((row) => row.event)
 }
 

@@ -37,7 +37,7 @@ export async function observe(observer: Observer, target: Target): Promise<Obser
   const mirror = app?.mirrors.get(target.mirror)
   const epoch = app && sight ? epochAt(app.schedule, sight.burnHeight) : -1
   const rules = app && rulesAt(app, epoch)
-  if (!sight || !app || !mirror || !rules || epoch < 0) {
+  if (!sight || !app || !mirror || epoch < 0 || !rules?.keys.includes(desk.identity.key)) {
     await endLease(desk.db, target, next())
     return undefined
   }
