@@ -96,8 +96,8 @@ const tampering: RealMirror = {
 const proxyOfMaster: RealMirror = {
   ...{ name: 'proxy of the master', lie: 'to be paid for a copy that dies with the master' },
   ...{ stands: denver, claims: denver, due: 'nothing' },
-  // An attester that lags itself does not blame it, and reports nothing.
-  ...{ reasons: ['below the floor', 'too few reports'] },
+  // An attester that lags itself does not blame it, and reports nothing; where the master has moved on, its answers are wrong.
+  ...{ reasons: ['below the floor', 'too few reports', 'wrong bytes'] },
   async enter({ signer, master, onClose }) {
     const content = (path: string) => ask(master.url, { method: 'GET', path, body: '' })
     const thief = await openThief({

@@ -342,7 +342,7 @@ async function build(site: Site): Promise<RealNetwork> {
     else if (nodeUrl) behind.set(mirror.name, { host: '127.0.0.1', port: portOf(nodeUrl) })
   }
   await Promise.all(mirrors.map(enter))
-  await Promise.all(
+  const attesterUrls = await Promise.all(
     attesters.map(({ name, databaseUrl }, at) =>
       start({
         name,
@@ -409,6 +409,15 @@ async function build(site: Site): Promise<RealNetwork> {
 
     async release(createdAt) {
       const { event, seq } = await studio.release(createdAt, false)
+      // They say at which height they saw it: blocks that come all at once must have reached them.
+      const { burnHeight: now } = await client.info()
+      await until(
+        () => `burn height ${now} at all attesters`,
+        async () => {
+          const heights = await Promise.all(attesterUrls.map(burnHeightAt))
+          return heights.every((height) => height >= now)
+        },
+      )
       await publish(releaser, event)
       await everybody('release seen', seq)
     },
@@ -461,13 +470,11 @@ async function build(site: Site): Promise<RealNetwork> {
       const { root } = JSON.parse(stdout) as { readonly root: string }
       const theirs = openRelays(urls, { verify })
       try {
-        const sources = {
-          client,
-          contracts,
-          chainId,
-          epochEvents: (of: string, n: number) => epochEvents(theirs, of, n),
-        }
-        const collected = await collectBundle(sources, app, epoch)
+        const collected = await collectBundle(
+          { client, contracts, chainId, epochEvents: (...of) => epochEvents(theirs, ...of) },
+          app,
+          epoch,
+        )
         if (collected.ok !== 'collected') throw new Error(JSON.stringify(collected))
         const bytes = new TextEncoder().encode(writeBundle(collected.bundle))
         const verdict = verifyBundle(bytes, { app, epoch }, verify)
@@ -478,6 +485,12 @@ async function build(site: Site): Promise<RealNetwork> {
       }
     },
   }
+}
+
+/** As an attester's metrics tell it. */
+async function burnHeightAt(url: string): Promise<number> {
+  const response = await fetch(`${url}/metrics`, { signal: AbortSignal.timeout(10_000) })
+  return Number(/^understudy_burn_height(?:\{.*\})? (\d+)$/m.exec(await response.text())?.[1] ?? 0)
 }
 
 /** Runs one statement in an attester's own database. */
