@@ -161,6 +161,25 @@ describe('from a release to a badge', () => {
     await stranger.close()
   }, 300_000)
 
+  it('a registry that shows a stranger another payment than the chain has is found out by their browser', async () => {
+    const stranger = await (await browser.newContext()).newPage()
+    await stranger.route(new RegExp(`/api/apps/${network.app.id}/epochs/\\d+$`), async (route) => {
+      const response = await route.fetch()
+      const detail = epochDetailSchema.parse(await response.json())
+      const [first, ...rest] = detail.payouts
+      const payouts = [{ ...first!, amount: String(BigInt(first!.amount) + 1n) }, ...rest]
+      await route.fulfill({ response, json: { ...detail, payouts } })
+    })
+    await stranger.goto(`${network.urls.web}#/app/${network.app.id}`)
+    const row = stranger.getByRole('row').filter({ hasText: 'Payable' }).last()
+    await row.getByRole('button', { name: /^Show \d+ payments/ }).click()
+    await stranger.getByText('not claimed yet').or(stranger.getByText(': paid,')).first().waitFor()
+    await stranger.getByRole('button', { name: 'Recompute it in this browser' }).click()
+    await stranger.getByText('Not the same.').waitFor({ timeout: 60_000 })
+    await stranger.getByText(/the registry shows payment 0 as/).waitFor()
+    await stranger.close()
+  }, 300_000)
+
   it('a README shows it: badges answer with what is true', async () => {
     const badge = async (name: string) => {
       const response = await fetch(`${network.urls.api}/badge/${network.app.id}/${name}.svg`)

@@ -8,6 +8,7 @@ import { createComparisons } from '@understudy/relays/comparison'
 import { epochEvents } from '@understudy/relays/epoch'
 import { openRelays } from '@understudy/relays/relays'
 import { loadVerify } from '@understudy/relays/verify'
+import { contradictionOf, type Shown } from './shown.ts'
 
 // Loaded on click only: it is the whole verifier.
 
@@ -23,8 +24,16 @@ export type Recomputation =
     }
   | { readonly ok: false; readonly differs: boolean; readonly summary: string }
 
-/** Computes an epoch's outcome again from what attesters published, and compares it with the root and the claims on chain. */
-export async function recompute(network: NetworkView, app: string, epoch: number): Promise<Recomputation> {
+/**
+ * Computes an epoch's outcome again from what attesters published, and compares it with the root and the claims on chain, and with what this page
+ * shows of it.
+ */
+export async function recompute(
+  network: NetworkView,
+  app: string,
+  epoch: number,
+  shown: Shown | undefined,
+): Promise<Recomputation> {
   const verify = await loadVerify()
   const relays = openRelays(network.relays, { verify, comparisons: createComparisons })
   try {
@@ -46,6 +55,13 @@ export async function recompute(network: NetworkView, app: string, epoch: number
     const verdict = verifyBundle(new TextEncoder().encode(bundle), { app, epoch }, verify)
     if (verdict.ok !== 'match') return refusal(verdict)
     const { facts, bundles, outcome } = verdict
+    const lie = shown && contradictionOf(shown, verdict)
+    if (lie)
+      return {
+        ok: false,
+        differs: true,
+        summary: `What this page shows is not what relays and chain say: ${lie}.`,
+      }
     return {
       ok: true,
       summary: `${bundles.length} attesters' signed reports, ${facts.mirrors.length} bonds and ${outcome.leaves.length} payments: what they come to is the root on chain, ${outcome.root.slice(0, 12)}…`,

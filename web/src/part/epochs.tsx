@@ -1,7 +1,7 @@
-import type { AppView, EpochView } from '@understudy/protocol/api'
+import type { AppView, EpochDetail, EpochView } from '@understudy/protocol/api'
 import { useState } from 'preact/hooks'
 import { shortened, transactionLink } from '../link.ts'
-import { usePolled } from '../polled.ts'
+import { type Polled, usePolled } from '../polled.ts'
 import { useTheatre } from '../theatre.ts'
 import { plural } from '../time.ts'
 import { blockNumber, epochStates, heightInWords, recomputations } from '../words.ts'
@@ -101,8 +101,7 @@ function Epoch({ app, epoch, names }: { app: AppView; epoch: EpochView; names: N
       {open && (
         <tr class="inset">
           <td colSpan={6}>
-            <Payouts app={app.app} epoch={epoch.epoch} names={names} />
-            <Recompute app={app.app} epoch={epoch.epoch} />
+            <Settled app={app.app} epoch={epoch.epoch} names={names} />
           </td>
         </tr>
       )}
@@ -110,9 +109,18 @@ function Epoch({ app, epoch, names }: { app: AppView; epoch: EpochView; names: N
   )
 }
 
-function Payouts({ app, epoch, names }: { app: string; epoch: number; names: Names }) {
+function Settled({ app, epoch, names }: { app: string; epoch: number; names: Names }) {
   const { registry } = useTheatre()
   const detail = usePolled(`epoch ${app} ${epoch}`, () => registry.epoch(app, epoch))
+  return (
+    <>
+      <Payouts detail={detail} names={names} />
+      <Recompute app={app} epoch={epoch} shown={detail.state === 'ready' ? detail.value : undefined} />
+    </>
+  )
+}
+
+function Payouts({ detail, names }: { detail: Polled<EpochDetail>; names: Names }) {
   if (detail.state === 'loading') return <Loading what="the payments" lines={2} />
   if (detail.state === 'failed')
     return <Trouble what="The payments could not be read" reason={detail.reason} />

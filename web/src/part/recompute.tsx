@@ -1,9 +1,10 @@
 import { useState } from 'preact/hooks'
 import type { Recomputation } from '../recompute.ts'
+import type { Shown } from '../shown.ts'
 import { useTheatre } from '../theatre.ts'
 
-/** Has this browser compute an epoch's outcome again, without the registry. */
-export function Recompute({ app, epoch }: { app: string; epoch: number }) {
+/** Has this browser compute an epoch's outcome again, without the registry, and hold what is shown against it. */
+export function Recompute({ app, epoch, shown }: { app: string; epoch: number; shown: Shown | undefined }) {
   const { network } = useTheatre()
   const [busy, setBusy] = useState(false)
   const [found, setFound] = useState<Recomputation>()
@@ -15,7 +16,7 @@ export function Recompute({ app, epoch }: { app: string; epoch: number }) {
     const verifier = await import('../recompute.ts').catch(() => undefined)
     setFound(
       verifier
-        ? await verifier.recompute(network.value, app, epoch)
+        ? await verifier.recompute(network.value, app, epoch, shown)
         : { ok: false, differs: false, summary: 'A part of this page could not be loaded. Are you offline?' },
     )
     setBusy(false)
