@@ -67,15 +67,25 @@ export async function installPacked(folder: string): Promise<Packed> {
   const packs = join(folder, 'packs')
   const home = join(folder, 'installed')
   for (const path of [packs, home]) mkdirSync(path, { recursive: true })
-  const workspaces = publishedPackages().map(({ folder }) => `--workspace=${folder}`)
-  await execute('npm', ['pack', '--silent', `--pack-destination=${packs}`, ...workspaces], {
-    cwd: root,
-    env: plainEnv,
-  })
-  writeFileSync(join(home, 'package.json'), '{ "private": true }\n')
+  const packages = publishedPackages()
+  await execute(
+    'npm',
+    [
+      'pack',
+      '--silent',
+      `--pack-destination=${packs}`,
+      ...packages.map((one) => `--workspace=${one.folder}`),
+    ],
+    { cwd: root, env: plainEnv },
+  )
+  const tarball = ({ name, version }: PackageFile) =>
+    `file:${join(packs, `${name.replace('@', '').replace('/', '-')}-${version}.tgz`)}`
+  const dependencies = Object.fromEntries(packages.map(({ file }) => [file.name, tarball(file)]))
+  // One of them asks for another by version, and npm would ask a registry for it: nobody has published these.
+  const overrides = Object.fromEntries(packages.map(({ file }) => [file.name, `$${file.name}`]))
+  writeFileSync(join(home, 'package.json'), JSON.stringify({ private: true, dependencies, overrides }))
   writeFileSync(join(home, 'package-lock.json'), JSON.stringify(lockOfOthers()))
-  const tarballs = readdirSync(packs).map((name) => join(packs, name))
-  await execute('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--silent', ...tarballs], {
+  await execute('npm', ['install', '--prefer-offline', '--no-audit', '--no-fund', '--silent'], {
     cwd: home,
     env: plainEnv,
     timeout: 500_000,
