@@ -172,36 +172,40 @@ function isOf(event: NostrEvent, { app, epoch }: Pick<ChainFacts, 'app' | 'epoch
   return at.epoch <= epoch && at.epoch >= epoch - formerEpochs
 }
 
+function fault(step: Step, event: NostrEvent, expected: string, found: unknown): Mismatch {
+  // Only a guess as long as the signature is not checked, but the best one at which mirror to look.
+  const mirror = event.kind === kinds.attestation ? Number(tag(event, 'mirror')) || undefined : undefined
+  const name = `event ${short(event.id)} of ${short(event.pubkey)}`
+  return mismatch(step, `${name}: ${expected}`, found, mirror)
+}
+
 function readEvents(facts: ChainFacts, events: readonly NostrEvent[], verify: Verify): Told | Mismatch {
   const epoch = epochTag(facts.app, facts.epoch)
+  const pubkeys = new Set(facts.rules.keys.map(pubkeyOf))
   const outcomes: SignedOutcome[] = []
   const commitments: Commitment[] = []
   const attestations = new Map<string, Attestation[]>()
   // By kind, so that the same fault is named whatever the ids are.
   for (const event of [...events].sort((a, b) => a.kind - b.kind)) {
-    const name = `event ${short(event.id)} of ${short(event.pubkey)}`
-    // Only a guess as long as the signature is not checked, but the best one at which mirror to look.
-    const about = event.kind === kinds.attestation ? Number(tag(event, 'mirror')) || undefined : undefined
-    if (!verify(event)) return mismatch('event', `${name}: its own id and signature`, 'others', about)
-    if (!epochKinds.includes(event.kind))
-      return mismatch('event', `${name}: a kind of ${epochKinds}`, event.kind)
-    if (tag(event, 'd') !== epoch && !isOf(event, facts))
-      return mismatch('event', `${name}: d ${epoch}`, tag(event, 'd'), about)
-    if (!facts.rules.keys.includes(attesterKey(event.pubkey)))
-      return mismatch('event', `${name}: one of the rules' keys`, event.pubkey, about)
+    if (!verify(event)) return fault('event', event, 'its own id and signature', 'others')
+    if (!epochKinds.includes(event.kind)) return fault('event', event, `a kind of ${epochKinds}`, event.kind)
+    const d = tag(event, 'd')
+    if (d !== epoch && !isOf(event, facts)) return fault('event', event, `d ${epoch}`, d)
+    if (!pubkeys.has(event.pubkey)) return fault('event', event, "one of the rules' keys", event.pubkey)
     if (event.kind === kinds.attestation) {
       const read = parseAttestation(event)
-      if (!read.ok) return mismatch('attestation', `${name}: a report`, read.reason, about)
-      const of = attestations.get(saying(read.value)) ?? []
-      of.push(read.value)
-      attestations.set(saying(read.value), of)
+      if (!read.ok) return fault('attestation', event, 'a report', read.reason)
+      const whose = saying(read.value)
+      const of = attestations.get(whose)
+      if (of) of.push(read.value)
+      else attestations.set(whose, [read.value])
     } else if (event.kind === kinds.commitment) {
       const read = parseCommitment(event, facts.chainId)
-      if (!read.ok) return mismatch('commitment', `${name}: a signed commitment`, read.reason)
+      if (!read.ok) return fault('commitment', event, 'a signed commitment', read.reason)
       commitments.push(read.value)
     } else {
       const read = parseSignedOutcome(event, facts.chainId)
-      if (!read.ok) return mismatch('signature', `${name}: a signed outcome`, read.reason)
+      if (!read.ok) return fault('signature', event, 'a signed outcome', read.reason)
       outcomes.push(read.value)
     }
   }
