@@ -32,6 +32,13 @@ function filtered(relays: Relays, to: (event: NostrEvent) => boolean): Relays {
     ...relays,
     publish: (event, options) =>
       to(event) ? relays.publish(event, options) : Promise.resolve({ ok: true, accepted: [], refused: [] }),
+    // What a relay is found to lack is not given to it either.
+    each: () =>
+      relays.each().map((relay) => ({
+        ...relay,
+        publish: (event, timeoutMs) =>
+          to(event) ? relay.publish(event, timeoutMs) : Promise.resolve({ ok: true }),
+      })),
   }
 }
 
