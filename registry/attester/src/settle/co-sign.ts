@@ -1,8 +1,7 @@
 import { attemptAt, epochEnd, proposerOf } from '@understudy/protocol/epoch'
 import { kinds } from '@understudy/protocol/kinds'
 import { attesterKey } from '@understudy/protocol/rules'
-import { parseSignedOutcome, type SignedOutcome } from '@understudy/protocol/settlement'
-import { eventsOfEpoch } from '../db/events.ts'
+import type { SignedOutcome } from '@understudy/protocol/settlement'
 import type { Desk, EpochAt, Stage } from '../desk.ts'
 import { heldBundles } from './bundles.ts'
 import { absentKeys, heldFormer } from './former.ts'
@@ -14,6 +13,7 @@ import {
   inputsRefused,
 } from './outcome.ts'
 import { hashOf, outcomesSigned, signOutcome } from './propose.ts'
+import { signedOutcomes } from './signed.ts'
 
 /** Recomputes what others proposed in their turn, and signs it too when it is the same, and only then. */
 export const coSign: Stage = async (desk, at) => {
@@ -21,7 +21,7 @@ export const coSign: Stage = async (desk, at) => {
   const open = attemptAt(app.schedule, row.epoch, burnHeight)
   if (row.cutOffAt === 0 || open < 0) return row
   const signed = await outcomesSigned(desk, at)
-  for (const proposal of await proposalsOf(desk, at)) {
+  for await (const proposal of signedOutcomes(desk, at.app.id, row.epoch, [kinds.proposal])) {
     const { attester, attempt, message } = proposal
     // What was proposed for a round that is over was settled in it, or never will be.
     if (message.round < round) continue
@@ -61,12 +61,4 @@ async function refusal(desk: Desk, at: EpochAt, proposal: SignedOutcome): Promis
   if (hashOf(desk, computed.message) !== hashOf(desk, proposal.message)) return 'another outcome than ours'
   await signOutcome(desk, at, computed, kinds.coSignature, proposal.attempt)
   return undefined
-}
-
-async function proposalsOf(desk: Desk, { app, row }: EpochAt): Promise<SignedOutcome[]> {
-  const held = await eventsOfEpoch(desk.db, kinds.proposal, app.id, row.epoch)
-  return held.flatMap(({ event }) => {
-    const read = parseSignedOutcome(event, desk.identity.chainId)
-    return read.ok && read.value.message.pool === desk.contracts.pool ? [read.value] : []
-  })
 }

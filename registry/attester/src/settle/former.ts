@@ -5,9 +5,10 @@ import { parseCommitment } from '@understudy/protocol/commitment'
 import { kinds } from '@understudy/protocol/kinds'
 import type { Bundle } from '@understudy/protocol/outcome'
 import { pubkeyOf } from '@understudy/protocol/rules'
-import { type FormerCommitment, parseSignedOutcome } from '@understudy/protocol/settlement'
+import type { FormerCommitment } from '@understudy/protocol/settlement'
 import { eventsOfEpoch, type Sayings } from '../db/events.ts'
 import type { Desk, EpochAt } from '../desk.ts'
+import { signedOutcomes } from './signed.ts'
 
 type Books = Pick<Desk, 'db' | 'identity' | 'contracts'>
 
@@ -46,15 +47,10 @@ export async function formerCommitments(
 }
 
 /** What the hash stands for under which an epoch was settled, where one of its signatures is held. */
-async function inputsOf({ db, identity, contracts }: Books, below: ChainApp, epoch: number) {
+async function inputsOf(desk: Books, below: ChainApp, epoch: number) {
   const settled = below.settlements.get(epoch)?.inputs
-  for (const kind of [kinds.proposal, kinds.coSignature]) {
-    for (const { event } of await eventsOfEpoch(db, kind, below.id, epoch)) {
-      const read = parseSignedOutcome(event, identity.chainId)
-      const { message, inputs } = read.ok ? read.value : {}
-      if (message?.pool === contracts.pool && message.inputs === settled) return inputs
-    }
-  }
+  for await (const { message, inputs } of signedOutcomes(desk, below.id, epoch))
+    if (message.inputs === settled) return inputs
   return undefined
 }
 

@@ -1,24 +1,19 @@
-import { kinds } from '@understudy/protocol/kinds'
 import { attesterKey, threshold } from '@understudy/protocol/rules'
-import { parseSignedOutcome, type SignedOutcome } from '@understudy/protocol/settlement'
+import type { SignedOutcome } from '@understudy/protocol/settlement'
 import { enqueueSettlement, outboxOf } from '../db/epochs.ts'
-import { eventsOfEpoch } from '../db/events.ts'
 import type { Stage } from '../desk.ts'
 import { hashOf } from './propose.ts'
+import { signedOutcomes } from './signed.ts'
 
 /** Once M attesters signed one outcome: it goes to the outbox. Its proposer sends at once, others when nobody else seems to. */
 export const gather: Stage = async (desk, { app, rules, row, round }) => {
   if (await outboxOf(desk.db, app.id, row.epoch, round)) return row
   const outcomes = new Map<string, SignedOutcome[]>()
-  for (const kind of [kinds.proposal, kinds.coSignature]) {
-    for (const { event } of await eventsOfEpoch(desk.db, kind, app.id, row.epoch)) {
-      const read = parseSignedOutcome(event, desk.identity.chainId)
-      if (!read.ok || read.value.message.pool !== desk.contracts.pool) continue
-      // A banned key's signature counts no more on chain.
-      if (read.value.message.round !== round || app.banned.has(attesterKey(event.pubkey))) continue
-      const hash = hashOf(desk, read.value.message)
-      outcomes.set(hash, [...(outcomes.get(hash) ?? []), read.value])
-    }
+  for await (const signed of signedOutcomes(desk, app.id, row.epoch)) {
+    // A banned key's signature counts no more on chain.
+    if (signed.message.round !== round || app.banned.has(attesterKey(signed.attester))) continue
+    const hash = hashOf(desk, signed.message)
+    outcomes.set(hash, [...(outcomes.get(hash) ?? []), signed])
   }
   for (const signed of outcomes.values()) {
     const signatures = rules.keys.map(

@@ -2,18 +2,18 @@ import { attemptAt, epochEnd, proposerOf } from '@understudy/protocol/epoch'
 import { kinds } from '@understudy/protocol/kinds'
 import { threshold } from '@understudy/protocol/rules'
 import {
-  parseSignedOutcome,
   type SettlementMessage,
   settlementHash,
   signedOutcomeTemplate,
 } from '@understudy/protocol/settlement'
 import { signHash } from '@understudy/protocol/sip018'
 import { claimOutcome, outboxOf } from '../db/epochs.ts'
-import { eventsOfEpoch, keepEvent } from '../db/events.ts'
+import { keepEvent } from '../db/events.ts'
 import { type Desk, type EpochAt, type Stage, seconds, sign } from '../desk.ts'
 import { heldBundles } from './bundles.ts'
 import { absentKeys, heldFormer, newestFormer } from './former.ts'
 import { admissibleBundles, type ComputedOutcome, computeOutcome } from './outcome.ts'
+import { signedOutcomes } from './signed.ts'
 
 /** When it is our turn: computes the outcome from everything admissible that we hold, signs it and says so. */
 export const propose: Stage = async (desk, at) => {
@@ -46,12 +46,8 @@ export const hashOf = (desk: Pick<Desk, 'identity'>, message: SettlementMessage)
 /** Hashes of the outcomes that we signed for this epoch. */
 export async function outcomesSigned(desk: Desk, { app, row }: EpochAt): Promise<ReadonlySet<string>> {
   const hashes = new Set<string>()
-  for (const kind of [kinds.proposal, kinds.coSignature]) {
-    for (const { event } of await eventsOfEpoch(desk.db, kind, app.id, row.epoch)) {
-      const read = parseSignedOutcome(event, desk.identity.chainId)
-      if (event.pubkey === desk.identity.pubkey && read.ok) hashes.add(hashOf(desk, read.value.message))
-    }
-  }
+  for await (const { attester, message } of signedOutcomes(desk, app.id, row.epoch))
+    if (attester === desk.identity.pubkey) hashes.add(hashOf(desk, message))
   return hashes
 }
 
