@@ -55,9 +55,9 @@ test('a proof is an index from 1 and whole hashes, at most twenty, or there is n
     const read = parseAttestation({ ...event, tags: [...event.tags, ['proof', index, joined]] })
     return read.ok ? read.value.proof : 'refused'
   }
-  expect(proofOf('1', '')).toEqual({ index: 1, siblings: [] })
+  expect(proofOf('1', '')).toEqual({ index: 1, siblings: '' })
   const [a, b] = ['0a'.repeat(32), '0b'.repeat(32)]
-  expect(proofOf('12', a + b)).toEqual({ index: 12, siblings: [a, b] })
+  expect(proofOf('12', a + b)).toEqual({ index: 12, siblings: a + b })
   for (const [index, joined] of [
     ['0', a],
     ['01', a],

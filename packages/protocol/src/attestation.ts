@@ -76,8 +76,8 @@ function readReport(input: unknown): Report | undefined {
 export interface LeafProof {
   /** From 1: leaf 0 is the header. */
   readonly index: number
-  /** Hex, from the leaf up to the root. */
-  readonly siblings: readonly string[]
+  /** 64 hex digits each, joined, from the leaf up to the root. */
+  readonly siblings: string
 }
 
 export interface Attestation {
@@ -117,7 +117,7 @@ export function attestationTemplate(
       ['d', epochTag(app, epoch)],
       ['p', report.nodeKey],
       ['mirror', String(report.mirror)],
-      ...(proof ? [['proof', String(proof.index), proof.siblings.join('')]] : []),
+      ...(proof ? [['proof', String(proof.index), proof.siblings]] : []),
     ],
     content: JSON.stringify(report),
   }
@@ -129,26 +129,24 @@ export function parseAttestation(event: NostrEvent): Parsed<Attestation> {
   if (!at) return refused('d: not an app and epoch')
   const report = parseJson(reportSchema, event.content, maxContent, readReport)
   if (!report.ok) return report
-  const proof = parseProof(event.tags.find(([name]) => name === 'proof'))
-  return parsed({
-    ...{ eventId: event.id, attester: event.pubkey, app: at.app, epoch: at.epoch, report: report.value },
-    ...{ leaf: reportLeaf(event.content), ...(proof && { proof }) },
-  })
+  const proof = parseProof(event.tags.find((named) => named[0] === 'proof'))
+  const said = {
+    eventId: event.id,
+    attester: event.pubkey,
+    app: at.app,
+    epoch: at.epoch,
+    report: report.value,
+    leaf: reportLeaf(event.content),
+  }
+  return parsed(proof ? { ...said, proof } : said)
 }
 
 /** Deepest tree: a million leaves. */
 const maxSiblings = 20
 
 function parseProof(named: readonly string[] | undefined): LeafProof | undefined {
-  const [, index = '', joined = ''] = named ?? []
-  if (joined.length > 64 * maxSiblings || !/^[1-9]\d{0,6}$/.test(index) || !/^[0-9a-f]*$/.test(joined))
-    return undefined
-  if (joined.length % 64 !== 0) return undefined
-  return {
-    index: Number(index),
-    // Of tens of thousands of proofs few are looked at.
-    get siblings() {
-      return joined.match(/.{64}/g) ?? []
-    },
-  }
+  const [, index = '', siblings = ''] = named ?? []
+  if (siblings.length > 64 * maxSiblings || siblings.length % 64 !== 0) return undefined
+  if (!/^[1-9]\d{0,6}$/.test(index) || !/^[0-9a-f]*$/.test(siblings)) return undefined
+  return { index: Number(index), siblings }
 }

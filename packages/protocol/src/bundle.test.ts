@@ -13,11 +13,7 @@ const report = (mirror: number, passed = 10): Report => ({
 })
 let ids = 0
 /** As a relay would serve it. */
-function told(
-  said: Report,
-  proof?: { index: number; siblings: readonly string[] },
-  createdAt = 100,
-): Attestation {
+function told(said: Report, proof?: { index: number; siblings: string }, createdAt = 100): Attestation {
   const id = String(++ids).padStart(64, '0')
   const template = attestationTemplate(app, 3, said, createdAt, proof)
   const read = parseAttestation({ ...template, id, pubkey: attester, sig: '' })

@@ -21,6 +21,7 @@ export interface ProofStep {
 
 /** Root of an empty tree: 32 zero bytes. */
 export const emptyRoot = '00'.repeat(32)
+const hashDigits = emptyRoot.length
 
 /** sha256(0x00 ‖ bytes). */
 export function hashLeaf(bytes: Uint8Array): Uint8Array {
@@ -96,32 +97,24 @@ export function merkleProof(leaves: readonly Uint8Array[], index: number): Proof
   return steps
 }
 
-/** For every leaf its siblings up to the root, hex. With the leaf's index and the size of the tree they are a proof. */
-export function siblingsOf(leaves: readonly Uint8Array[]): string[][] {
-  const levels = levelsOf(leaves)
-  return leaves.map((_, index) =>
-    levels.flatMap((level, height) => {
-      const sibling = level[(index >> height) ^ 1]
-      return sibling ? [bytesToHex(sibling)] : []
-    }),
-  )
+/** For every leaf its siblings up to the root, hex, joined. With the leaf's index and the size of the tree they are a proof. */
+export function siblingsOf(leaves: readonly Uint8Array[]): string[] {
+  const levels = levelsOf(leaves).map((level) => level.map(bytesToHex))
+  return leaves.map((_, index) => levels.map((level, height) => level[(index >> height) ^ 1] ?? '').join(''))
 }
 
-/** Root of the tree of `size` leaves in which this one is number `index`, hex; undefined where the siblings are too few or too many. */
-export function rootAt(
-  leaf: Uint8Array,
-  index: number,
-  size: number,
-  siblings: readonly string[],
-): string | undefined {
+/** Root of the tree of `size` leaves in which this one is number `index`, hex; undefined where the siblings (hex, joined) are too few or too many. */
+export function rootAt(leaf: Uint8Array, index: number, size: number, siblings: string): string | undefined {
   let node = leaf
   let used = 0
   for (let [at, width] = [index, size]; width > 1; at >>= 1, width = (width + 1) >> 1) {
     // An odd node is promoted.
     if ((at ^ 1) >= width) continue
-    const sibling = siblings[used++]
-    if (sibling === undefined) return undefined
-    node = at % 2 === 1 ? hashNode(hexToBytes(sibling), node) : hashNode(node, hexToBytes(sibling))
+    const end = used + hashDigits
+    if (end > siblings.length) return undefined
+    const sibling = hexToBytes(siblings.slice(used, end))
+    node = at % 2 === 1 ? hashNode(sibling, node) : hashNode(node, sibling)
+    used = end
   }
   return used === siblings.length && index < size ? bytesToHex(node) : undefined
 }

@@ -85,16 +85,18 @@ export function outcomeOf({ rules, free, mirrors, bundles, former = [] }: Outcom
   const fee = min(rules.fee, budget / 10n) / BigInt(rules.keys.length)
   const earnings = budget - fee * BigInt(payees.length)
   const ordered = [...mirrors].sort((a, b) => a.mirror - b.mirror)
-  const reports = bundles.map((bundle) => byMirror(bundle))
-  const own = new Map(
-    ordered.map(({ mirror, nodeKey }) => [
-      mirror,
-      reports.flatMap((of) => of.get(mirror) ?? []).filter((r) => r.nodeKey === nodeKey),
-    ]),
+  const nodeKeys = new Map(ordered.map(({ mirror, nodeKey }) => [mirror, nodeKey]))
+  const present = bundles.map((bundle) => toldBy(bundle, nodeKeys))
+  const reports = new Map(ordered.map(({ mirror }) => [mirror, aboutOne(present, mirror)]))
+  const absent = still(
+    former.map((bundle) => toldBy(bundle, nodeKeys)),
+    present,
+    reports,
+    m,
   )
-  const discs = discsOf(mirrors, bundles, still(former, bundles, own, m), rules)
+  const heard = vantagesOf([...present, ...absent], rules.faults)
   const judged = ordered.map((mirror) =>
-    judge(mirror, own.get(mirror.mirror) ?? [], discs.get(mirror.mirror) ?? [], rules, m),
+    judge(mirror, reports.get(mirror.mirror)!, discsOf(mirror.mirror, heard), rules, m),
   )
   const pays = new Map(
     score(
@@ -136,64 +138,71 @@ function feePayees(bundles: readonly Bundle[]): string[] {
     .map((bundle) => bundle.header.stx)
 }
 
-/** The value that at least M of the reports agree on. */
-function agreed<T>(values: readonly T[], m: number): T | undefined {
-  return values.find((value) => values.filter((other) => other === value).length >= m)
+/** What at least M of the reports agree on. */
+function agreed<T>(reports: readonly Report[], of: (report: Report) => T, m: number): T | undefined {
+  const found = reports.find((one) => reports.filter((other) => of(other) === of(one)).length >= m)
+  return found && of(found)
 }
 
-const byMirror = (bundle: Bundle): Map<number, Report> =>
-  new Map(bundle.reports.map((report) => [report.mirror, report]))
+/** A bundle's reports by mirror, those about other node keys than the chain's left out. */
+interface Told extends Omit<Bundle, 'reports'> {
+  readonly reports: ReadonlyMap<number, Report>
+}
+
+function toldBy({ key, header, reports }: Bundle, nodeKeys: ReadonlyMap<number, string>): Told {
+  const own = new Map<number, Report>()
+  for (const report of reports)
+    if (report.nodeKey === nodeKeys.get(report.mirror)) own.set(report.mirror, report)
+  return { key, header, reports: own }
+}
+
+function aboutOne(told: readonly Told[], mirror: number): Report[] {
+  const about: Report[] = []
+  for (const { reports } of told) {
+    const report = reports.get(mirror)
+    if (report) about.push(report)
+  }
+  return about
+}
 
 /**
  * What former bundles still say: a mirror may have moved since, so a round trip counts only at the address that M attesters dialled in
  * this epoch.
  */
 function still(
-  former: readonly Bundle[],
-  bundles: readonly Bundle[],
+  former: readonly Told[],
+  present: readonly Told[],
   reports: ReadonlyMap<number, readonly Report[]>,
   m: number,
-): Bundle[] {
-  if (former.length === 0) return []
-  const present = new Set(bundles.map((bundle) => bundle.key))
-  const addresses = new Map(
-    [...reports].map(([mirror, own]) => [
-      mirror,
-      agreed(
-        own.map((r) => r.address),
-        m,
-      ),
-    ]),
-  )
+): Told[] {
+  const keys = new Set(present.map(({ key }) => key))
+  const dialled = ({ mirror, address }: Report) =>
+    address === agreed(reports.get(mirror)!, (report) => report.address, m)
   return former
-    .filter(({ key }) => !present.has(key))
-    .map((bundle) => ({
-      ...bundle,
-      reports: bundle.reports.filter((r) => r.address === addresses.get(r.mirror)),
-    }))
+    .filter(({ key }) => !keys.has(key))
+    .map((told) => ({ ...told, reports: new Map([...told.reports].filter(([, report]) => dialled(report))) }))
 }
 
-/** The discs of every mirror, those of misplaced attesters left out. */
-function discsOf(
-  mirrors: readonly BondedMirror[],
-  bundles: readonly Bundle[],
-  former: readonly Bundle[],
-  rules: Rules,
-): Map<number, Cap[]> {
-  const vantages = [...bundles, ...former].map((bundle): Vantage => {
-    const { key, header } = bundle
+/** Where attesters stand and what they timed, the misplaced ones left out. */
+function vantagesOf(told: readonly Told[], faults: number): Vantage[] {
+  const vantages = told.map(({ key, header, reports }): Vantage => {
     const centre = vector(header.latitude, header.longitude)
-    const reports = byMirror(bundle)
-    const discs = mirrors.flatMap(({ mirror, nodeKey }) => {
-      const report = reports.get(mirror)
-      if (!report || report.nodeKey !== nodeKey || report.rttMicros === 0) return []
-      return [[mirror, discOf(centre, report.rttMicros)] as const]
-    })
-    return { key, centre, discs: new Map(discs) }
+    const discs = new Map<number, Cap>()
+    for (const [mirror, { rttMicros }] of reports)
+      if (rttMicros > 0) discs.set(mirror, discOf(centre, rttMicros))
+    return { key, centre, discs }
   })
-  const wrong = misplaced(vantages, rules.faults)
-  const heard = vantages.filter(({ key }) => !wrong.has(key))
-  return new Map(mirrors.map(({ mirror }) => [mirror, heard.flatMap(({ discs }) => discs.get(mirror) ?? [])]))
+  const wrong = misplaced(vantages, faults)
+  return vantages.filter(({ key }) => !wrong.has(key))
+}
+
+function discsOf(mirror: number, vantages: readonly Vantage[]): Cap[] {
+  const caps: Cap[] = []
+  for (const { discs } of vantages) {
+    const disc = discs.get(mirror)
+    if (disc) caps.push(disc)
+  }
+  return caps
 }
 
 /** Proven levels, outermost first: an unproven one ends the path. */
@@ -221,19 +230,10 @@ function judge(
     .map((r) => Math.floor((r.passed * 1_000_000) / (r.passed + r.failed)))
     .sort((a, b) => b - a)
   const reported = rates[m - 1] ?? null
-  const asn =
-    agreed(
-      reports.flatMap((r) => (r.asn ? [r.asn] : [])),
-      m,
-    ) ?? 0
-  const claim = judgeClaim(
-    agreed(
-      reports.map((r) => r.geohash),
-      m,
-    ) ?? '',
-    discs,
-    rules.faults,
-  )
+  // Unknown, 0, is nothing to agree on, and what is not agreed on is unknown.
+  const asn = agreed(reports, (report) => report.asn, m) ?? 0
+  const geohash = agreed(reports, (report) => report.geohash, m) ?? ''
+  const claim = judgeClaim(geohash, discs, rules.faults)
   const byPlace = rules.levels.some((level) => level !== 'network')
   const anycast = isAnycast(discs, rules.faults)
   const place = byPlace && !anycast ? provenLevels(discs, rules) : []
@@ -251,13 +251,7 @@ function judge(
   }
   const nothing = (reason: MirrorOutcome['reason']) => ({ outcome: { ...base, reason } as MirrorOutcome })
   if (reported === null) return nothing('too few reports')
-  if (
-    agreed(
-      reports.map((r) => r.principal),
-      m,
-    ) !== mirror.owner
-  )
-    return nothing('not bound')
+  if (agreed(reports, (report) => report.principal, m) !== mirror.owner) return nothing('not bound')
   if (reports.filter((r) => r.wrongBytes).length >= m) return nothing('wrong bytes')
   if (reported < rules.floor || reported === 0) return nothing('below the floor')
   if (claim === 'falsified') return nothing('place falsified')
