@@ -4,13 +4,7 @@ import { epochEnd, firstAttemptBlocks, proposerOf } from '@understudy/protocol/e
 import { type NostrEvent, tag } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import { distanceKm } from '@understudy/protocol/place'
-import {
-  parseSignedOutcome,
-  type SettlementMessage,
-  settlementHash,
-  signedOutcomeTemplate,
-} from '@understudy/protocol/settlement'
-import { signHash } from '@understudy/protocol/sip018'
+import { parseSignedOutcome } from '@understudy/protocol/settlement'
 import type { Relays } from '@understudy/relays/relays'
 import type { SimulatedAttester } from '../simulation/attester.ts'
 import { chainId, contracts, runningEpoch } from '../simulation/chain.ts'
@@ -18,6 +12,7 @@ import { equivocators } from '../simulation/judge.ts'
 import { budget, epochLength, type World } from '../simulation/world.ts'
 import type { Adversary } from './adversary.ts'
 import { mapped } from './mirrors.ts'
+import { otherOutcome, payingNobody } from './outcomes.ts'
 
 /** M − 1 of them. */
 function minority(world: World): SimulatedAttester[] {
@@ -225,12 +220,8 @@ export const twoOutcomes: Adversary = {
             const read = parseSignedOutcome(event, chainId)
             if (read.ok && !told.some(({ epoch }) => epoch === read.value.message.epoch)) {
               told.push({ key: liar.identity.key, epoch: read.value.message.epoch })
-              void other(liar, event, {
-                ...read.value.message,
-                root: '00'.repeat(32),
-                allocated: 0n,
-                count: 0,
-              }).then((second) => relays.publish(second))
+              const nothing = payingNobody(read.value.message)
+              void otherOutcome(liar, event, nothing).then((second) => relays.publish(second))
             }
           }
           return relays.publish(event, options)
@@ -239,23 +230,6 @@ export const twoOutcomes: Adversary = {
     }
     return { liars: [liar], equivocators: () => told }
   },
-}
-
-async function other(
-  liar: SimulatedAttester,
-  event: NostrEvent,
-  message: SettlementMessage,
-): Promise<NostrEvent> {
-  const read = parseSignedOutcome(event, chainId)
-  if (!read.ok) throw new Error(read.reason)
-  const { secretKey, signer } = liar.identity
-  const signature = signHash(settlementHash(message, chainId), secretKey)
-  const template = signedOutcomeTemplate(
-    kinds.coSignature,
-    { ...read.value, message, signature },
-    event.created_at,
-  )
-  return signer.signEvent(template)
 }
 
 /** Probes, and at the end of the epoch says nothing more. */
@@ -417,7 +391,7 @@ export const lyingProposer: Adversary = {
           const read = parseSignedOutcome(event, chainId)
           if (!read.ok) continue
           const message = { ...read.value.message, root: '11'.repeat(32), allocated: budget, count: 1 }
-          const forged = await other(liar, { ...event, kind: kinds.proposal }, message)
+          const forged = await otherOutcome(liar, { ...event, kind: kinds.proposal }, message)
           void liar.relays?.publish({ ...forged })
         }
       },

@@ -4,8 +4,19 @@ import { formatMoney } from '@understudy/protocol/money'
 import type { MirrorOutcome } from '@understudy/protocol/outcome'
 import type { Match } from '@understudy/protocol/verify'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { copying, flooding, lying, showingToHalf, sitting, withholding } from './real/attesters.ts'
-import { allMirrors, forgedDns, proxyOfRival, west } from './real/mirrors.ts'
+import {
+  besideFalsePlace,
+  copying,
+  falseStand,
+  flooding,
+  lying,
+  showingToHalf,
+  sitting,
+  twoOutcomes,
+  withholding,
+  wrongNetwork,
+} from './real/attesters.ts'
+import { allMirrors, farAway, forgedDns, proxyOfRival, west } from './real/mirrors.ts'
 import { openRealNetwork, type RealAttester, type RealNetwork } from './real/network.ts'
 import { delays, duplicates, forges, hides, loses } from './relays.ts'
 
@@ -198,7 +209,7 @@ describe.runIf(all)('every real adversary', () => {
     tell(match, 'attester that shows its bundle to half', feeOf(match, half), heard)
   }, 400_000)
 
-  test('one attester copies, one withholds, a relay shows some to some, and the maintainer backdates a release', async () => {
+  test('one attester copies, one withholds, and a relay shows some to some', async () => {
     const [copier, withholder] = liars()
     const [victim] = network.attesters as [RealAttester]
     network.fronts[1]!.faults = {}
@@ -206,9 +217,6 @@ describe.runIf(all)('every real adversary', () => {
     await withholding(network, withholder, 3)
     await copying(victim)(network, copier, 3)
     await network.mineTo(network.beginOf(3))
-    // As late as that it cannot bind within the epoch, whatever date it bears: its age runs from when attesters saw it.
-    await network.mineTo(network.endOf(3) - 4)
-    await network.release(Math.floor(Date.now() / 1_000) - 90 * 86_400)
     await network.probed(3, 2)
     const match = await settled(3, [copier, withholder])
     expectDues(match, [copier, withholder])
@@ -218,7 +226,60 @@ describe.runIf(all)('every real adversary', () => {
     }
     tell(match, 'attester that copies', 0n, 'committed after the cut-off: left out')
     tell(match, 'attester that withholds', 0n, 'no bundle under its commitment: left out')
-    tell(match, 'maintainer who backdates a release', 0n, 'age runs from when M attesters saw it')
     tell(match, 'relay that shows some to some', 0n, 'one honest relay is enough')
+  }, 400_000)
+
+  test('one attester times a mirror as if beside the place where that is not, one lies about every network', async () => {
+    const [beside, misnaming] = liars()
+    network.fronts[2]!.faults = {}
+    await besideFalsePlace(farAway.name)(network, beside, 4)
+    await wrongNetwork(network, misnaming, 4)
+    await network.mineTo(network.beginOf(4))
+    await network.probed(4, 2)
+    const match = await settled(4)
+    expectDues(match, liars())
+    expect(reportsOn(match, farAway.name).map(({ rttMicros }) => rttMicros)).toContain(900)
+    expect(reportsOn(match, west.name).map(({ asn }) => asn)).toContain(65_000)
+    for (const { name } of network.mirrors) expect(outcomeOf(match, name).asn, name).not.toBe(65_000)
+    tell(
+      match,
+      'attester beside a false place',
+      feeOf(match, beside),
+      'its fee, as everybody; the place is falsified',
+    )
+    tell(
+      match,
+      'attester that lies about networks',
+      feeOf(match, misnaming),
+      'its fee, as everybody; M agree on others',
+    )
+  }, 400_000)
+
+  test('one attester stands elsewhere than it says, one signs two outcomes and is banned, and the maintainer backdates a release', async () => {
+    const [doubling, moved] = liars()
+    await falseStand(network, moved, 5)
+    await twoOutcomes(network, doubling, 5)
+    await network.mineTo(network.beginOf(5))
+    // As late as that it cannot bind within the epoch, whatever date it bears: its age runs from when attesters saw it.
+    await network.mineTo(network.endOf(5) - 4)
+    await network.release(Math.floor(Date.now() / 1_000) - 90 * 86_400)
+    await network.probed(5, 2)
+    await network.settle(5, new Set())
+    expect(await network.banned()).toEqual([doubling.identity.key])
+    // Where its signature was one of M, what they settled is void, and the others settle again.
+    await network.settle(5, new Set([doubling.name]))
+    const match = await network.verified(5)
+    expectDues(match, liars())
+    expect(match.outcome.allocated).toBeGreaterThan(0n)
+    const stands = match.bundles.find(({ key }) => key === moved.identity.key)!.header
+    expect(stands.latitude).toBeLessThan(0)
+    tell(
+      match,
+      'attester that stands elsewhere',
+      feeOf(match, moved),
+      'its fee, as everybody; its round trips are not heard',
+    )
+    tell(match, 'attester that signs two outcomes', 0n, 'reported by others, and banned')
+    tell(match, 'maintainer who backdates a release', 0n, 'age runs from when M attesters saw it')
   }, 400_000)
 })

@@ -2,7 +2,10 @@ import { epochTag, parseAttestation } from '@understudy/protocol/attestation'
 import { commitmentRoot, commitmentTemplate } from '@understudy/protocol/commitment'
 import { type NostrEvent, tag } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
+import { parseSignedOutcome } from '@understudy/protocol/settlement'
+import { otherOutcome, payingNobody } from '../outcomes.ts'
 import { inDatabase, type RealAttester, type RealNetwork } from './network.ts'
+import { standOf } from './places.ts'
 
 /** Makes an attester lie about one epoch. */
 type Lie = (network: RealNetwork, liar: RealAttester, epoch: number) => Promise<void> | void
@@ -34,6 +37,48 @@ export const lying = (up: readonly string[], down: readonly string[]): Lie => {
     observes(
       `if ${among(network, up)} then ${praised} elsif ${among(network, down)} then ${slandered} end if;`,
     )(network, liar, epoch)
+}
+
+/** Times one mirror as if it stood beside that. */
+export const besideFalsePlace =
+  (friend: string): Lie =>
+  (network, liar, epoch) =>
+    observes(
+      `if new.mirror = ${network.idOf(friend)} and new.rtt_micros > 0 then new.rtt_micros := 900; end if;`,
+    )(network, liar, epoch)
+
+/** Reports another network, another owner and another claimed place than those it saw. */
+export const wrongNetwork = observes("new.asn := 65000; new.principal := 'nobody'; new.geohash := 's000';")
+
+/** Says that it stands at the other end of the world, and that everybody is near. */
+export const falseStand: Lie = async (network, liar, epoch) => {
+  const at = standOf(network.attesters.indexOf(liar))
+  const { latitude, longitude } = at
+  await network.restand(liar, {
+    latitude: -latitude,
+    longitude: longitude > 0 ? longitude - 180 : longitude + 180,
+  })
+  await observes('if new.rtt_micros > 0 then new.rtt_micros := 500; end if;')(network, liar, epoch)
+}
+
+/** Signs another outcome over the inputs of the one that it signs, one that pays nobody. */
+export const twoOutcomes: Lie = (network, liar, epoch) => {
+  const { pubkey, chainId } = liar.identity
+  const filter = {
+    ...{ kinds: [kinds.proposal, kinds.coSignature], authors: [pubkey] },
+    '#d': [epochTag(network.app, epoch)],
+  }
+  let said = false
+  const subscription = network.relays.subscribe([filter], {
+    onEvent(event) {
+      const read = parseSignedOutcome(event, chainId)
+      if (said || !read.ok) return
+      said = true
+      subscription.close()
+      const nothing = payingNobody(read.value.message)
+      void otherOutcome(liar, event, nothing).then((second) => network.relays.publish(second))
+    },
+  })
 }
 
 /** What this attester says of these kinds reaches no relay, or only some. */

@@ -96,8 +96,9 @@ const tampering: RealMirror = {
 const proxyOfMaster: RealMirror = {
   ...{ name: 'proxy of the master', lie: 'to be paid for a copy that dies with the master' },
   ...{ stands: denver, claims: denver, due: 'nothing' },
-  // An attester that lags itself does not blame it, and reports nothing; where the master has moved on, its answers are wrong.
-  ...{ reasons: ['below the floor', 'too few reports', 'wrong bytes'] },
+  // An attester that lags itself does not blame it, and reports nothing; where the master has moved on, its answers are wrong. Where M report and one
+  // of them lies about its owner, M do not agree on that.
+  ...{ reasons: ['below the floor', 'too few reports', 'wrong bytes', 'not bound'] },
   async enter({ signer, master, onClose }) {
     const content = (path: string) => ask(master.url, { method: 'GET', path, body: '' })
     const thief = await openThief({
@@ -142,9 +143,9 @@ export const forgedDns: RealMirror = {
   ...{ reasons: ['below the floor'], seen: 'challenge-' },
 }
 
-const farAway: RealMirror = {
+export const farAway: RealMirror = {
   ...{ name: 'place claimed far away', lie: 'to be paid for a place where it is not' },
-  ...{ stands: denver, claims: city('Sydney'), node: 'follows', due: 'nothing' },
+  ...{ stands: denver, claims: hanoi, node: 'follows', due: 'nothing' },
   ...{ reasons: ['place falsified'] },
 }
 

@@ -21,7 +21,7 @@ import { own, program } from '@understudy/localnet/folders'
 import { createSite } from '@understudy/localnet/master/site'
 import { databaseUrl, ensureDatabases } from '@understudy/localnet/postgres/databases'
 import { fork, syncFork } from '@understudy/localnet/repository'
-import { createSupervisor, type Program } from '@understudy/localnet/supervisor'
+import { createSupervisor, type Program, type Supervisor } from '@understudy/localnet/supervisor'
 import { appId, coordinateOf, repositoryTemplate } from '@understudy/protocol/app'
 import { epochTag } from '@understudy/protocol/attestation'
 import { parseCommitment } from '@understudy/protocol/commitment'
@@ -30,7 +30,7 @@ import { writeBundle } from '@understudy/protocol/epochBundle'
 import type { EventSigner, EventTemplate, NostrEvent } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import { mirrorTemplate } from '@understudy/protocol/mirror'
-import { encodeGeohash } from '@understudy/protocol/place'
+import { encodeGeohash, type Point } from '@understudy/protocol/place'
 import { type Level, threshold } from '@understudy/protocol/rules'
 import type { Match } from '@understudy/protocol/verify'
 import { epochEvents } from '@understudy/relays/epoch'
@@ -82,6 +82,10 @@ export interface RealNetwork {
   endOf(epoch: number): number
   /** Waits until each attester could tell of each mirror so many times more in this epoch how it is, and is near what it stands beside. */
   probed(epoch: number, times: number): Promise<void>
+  /** Starts an attester again that says it stands here. */
+  restand(attester: RealAttester, at: Point): Promise<void>
+  /** Mines until a key is banned that contradicted itself, and gives all that are. */
+  banned(): Promise<readonly string[]>
   /** Signs a release that no fork gets, and waits until every attester saw it. */
   release(createdAt: number): Promise<void>
   /** Ends the epoch, waits for what attesters say, all `but` these, and mines until it is settled. */
@@ -100,8 +104,6 @@ const terms = {
   ...{ budget, places: 3, floor: 500_000, fee: budget / 50n, domainBond: 1_000_000_000n, grace: 5 },
   ...{ minBond: 1_000_000n, faults: 1, window: 30, challenge: 6, claimPeriod: 1_440, minSeq: 1 },
 }
-/** Burn blocks after an epoch's end in which it must be settled. */
-const settlingBlocks = 24
 /** On a machine that is slow and busy. */
 const patienceMs = 180_000
 /** Round trip within a city at which the continent of either is proven, µs. */
@@ -143,6 +145,7 @@ export async function openRealNetwork(cast: Cast): Promise<RealNetwork> {
       close,
       journal,
       closing,
+      processes,
       start: (one) => processes.start(one).ready(patienceMs),
     })
   } catch (error) {
@@ -155,6 +158,7 @@ interface Site extends Cast {
   readonly dir: string
   readonly journal: ReturnType<typeof createJournal>
   readonly closing: (() => unknown)[]
+  readonly processes: Supervisor
   /** Gives its URL. */
   start(program: Program): Promise<string>
   close(): Promise<void>
@@ -342,19 +346,18 @@ async function build(site: Site): Promise<RealNetwork> {
     else if (nodeUrl) behind.set(mirror.name, { host: '127.0.0.1', port: portOf(nodeUrl) })
   }
   await Promise.all(mirrors.map(enter))
+  const coordinates = ({ latitude, longitude }: Point) => ({
+    ...{ LATITUDE: String(latitude), LONGITUDE: String(longitude) },
+  })
+  const environments = attesters.map(({ name, databaseUrl }, at) => ({
+    ...{ ...common, ...coordinates(standOf(at)) },
+    ...{ RELAYS: relaysFor(name).join(','), DATA_DIR: folder(name), DATABASE_URL: databaseUrl },
+    ...{ EGRESS_ADDRESS: egressOf(at), PROBE_INTERVAL_MS: String(site.probeIntervalMs) },
+    ...{ PROBE_TIMEOUT_MS: '3000', CHAIN_POLL_MS: '1000', DELTA_MS: '500', LOG_LEVEL: 'debug' },
+  }))
   const attesterUrls = await Promise.all(
-    attesters.map(({ name, databaseUrl }, at) =>
-      start({
-        name,
-        script: program('registry/attester/dist/main.js'),
-        env: {
-          ...common,
-          ...{ RELAYS: relaysFor(name).join(','), DATA_DIR: folder(name), DATABASE_URL: databaseUrl },
-          ...{ LATITUDE: String(standOf(at).latitude), LONGITUDE: String(standOf(at).longitude) },
-          ...{ EGRESS_ADDRESS: egressOf(at), PROBE_INTERVAL_MS: String(site.probeIntervalMs) },
-          ...{ PROBE_TIMEOUT_MS: '3000', CHAIN_POLL_MS: '1000', DELTA_MS: '500', LOG_LEVEL: 'debug' },
-        },
-      }),
+    attesters.map(({ name }, at) =>
+      start({ name, script: program('registry/attester/dist/main.js'), env: environments[at]! }),
     ),
   )
 
@@ -407,6 +410,30 @@ async function build(site: Site): Promise<RealNetwork> {
       )
     },
 
+    async restand({ name }, point) {
+      const at = attesters.findIndex((attester) => attester.name === name)
+      const process = site.processes.get(name)
+      const before = process.restarts()
+      Object.assign(environments[at]!, coordinates(point))
+      process.kill('SIGTERM')
+      await until(
+        () => `${name} to start again`,
+        () => process.restarts() > before,
+      )
+      attesterUrls[at] = await process.ready(patienceMs)
+    },
+
+    async banned() {
+      for (let blocks = 0; blocks < terms.challenge; blocks++) {
+        const { banned } = await chainApp()
+        if (banned.size > 0) return [...banned]
+        // Each waits a while, so that not all report at once.
+        await delay(2_000)
+        await chain.mine()
+      }
+      throw new Error(`nobody is banned: ${last()}`)
+    },
+
     async release(createdAt) {
       const { event, seq } = await studio.release(createdAt, false)
       // They say at which height they saw it: blocks that come all at once must have reached them.
@@ -446,15 +473,17 @@ async function build(site: Site): Promise<RealNetwork> {
         },
       )
       await mineTo(end + firstAttemptBlocks)
-      const sent = () =>
-        attesters.some(({ name }) =>
-          journal.said(name, 'settlement sent').some((line) => line.epoch === epoch),
-        )
+      const sendings = () =>
+        attesters.flatMap(({ name }) =>
+          journal.said(name, 'settlement sent').filter((line) => line.epoch === epoch),
+        ).length
+      const before = sendings()
+      const sent = () => sendings() > before
       for (;;) {
         const settled = (await chainApp()).settlements.get(epoch)
         if (settled) return settled
         const { burnHeight: now } = await client.info()
-        if (now >= end + settlingBlocks) throw new Error(`epoch ${epoch} is not settled: ${last()}`)
+        if (now >= end + terms.window) throw new Error(`epoch ${epoch} is not settled: ${last()}`)
         // A block only when somebody has sent something, or this attempt has had its time.
         for (const patience = Date.now() + 8_000; !sent() && Date.now() < patience; ) await delay(100)
         await chain.mine()
