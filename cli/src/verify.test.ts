@@ -583,7 +583,11 @@ function workedExample(): string {
         Cl.tuple({ key: Cl.bufferFromHex(c.key), root: Cl.bufferFromHex(c.root) }),
       ),
     ),
+    former: Cl.list([]),
   })
+  // A page that is wrong here has sent others astray: what it shows must be what was signed.
+  expect(inputs.former).toEqual([])
+  expect(hex(sha(serializeCVBytes(tuple)))).toBe(settlement.inputs)
   const { app, epoch, pool, chainId } = facts
   const message = { ...settlement, pool, app, epoch }
   const fee = outcome.leaves.find((leaf) => leaf.mirror === 0)!.amount

@@ -99,7 +99,7 @@ export const reportLeaf = (content: string): string => sha256Text(`\u0000${conte
 export const epochTag = (app: string, epoch: number): string => `${app}:${epoch}`
 
 export function parseEpochTag(value: string | undefined): { app: string; epoch: number } | undefined {
-  const match = /^([0-9a-f]{64}):(\d{1,9})$/.exec(value ?? '')
+  const match = /^([0-9a-f]{64}):(0|[1-9]\d{0,8})$/.exec(value ?? '')
   return match ? { app: match[1]!, epoch: Number(match[2]) } : undefined
 }
 
