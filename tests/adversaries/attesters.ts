@@ -11,6 +11,7 @@ import { chainId, contracts, runningEpoch } from '../simulation/chain.ts'
 import { equivocators } from '../simulation/judge.ts'
 import { budget, epochLength, type World } from '../simulation/world.ts'
 import type { Adversary } from './adversary.ts'
+import { antipode } from './antipode.ts'
 import { mapped } from './mirrors.ts'
 import { otherOutcome, payingNobody } from './outcomes.ts'
 
@@ -119,9 +120,8 @@ export const falseStand: Adversary = {
   setting: mapped,
   enter(world) {
     const [liar] = world.dice.of('minority').draw(world.attesters, 1) as [SimulatedAttester]
-    const { latitude, longitude } = liar.city
     liar.lies = {
-      claims: { latitude: -latitude, longitude: longitude > 0 ? longitude - 180 : longitude + 180 },
+      claims: antipode(liar.city),
       observed: (disk) => disk.run('update observations set rtt_micros = 500 where rtt_micros > 0'),
     }
     return { liars: [liar] }

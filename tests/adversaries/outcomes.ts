@@ -12,7 +12,10 @@ import { signHash } from '@understudy/protocol/sip018'
 
 /** The same settlement, but nobody is paid. */
 export const payingNobody = (message: SettlementMessage): SettlementMessage => ({
-  ...{ ...message, root: emptyRoot, allocated: 0n, count: 0 },
+  ...message,
+  root: emptyRoot,
+  allocated: 0n,
+  count: 0,
 })
 
 /** What the liar signed once, signed again with another message over the same inputs. */

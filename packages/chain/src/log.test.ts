@@ -1,14 +1,16 @@
 import { createHash } from 'node:crypto'
-import { readdirSync, readFileSync } from 'node:fs'
+import { readFileSync } from 'node:fs'
 import { Cl, type ClarityValue, cvToHex, serializeCVBytes } from '@stacks/transactions'
 import { describe, expect, test } from 'vitest'
+import { contractsOf, splitContract } from './contracts.ts'
 import { decodeEvent, emptyHead, LogError, type Source, verifyLog } from './log.ts'
 
 // docs/verifying.md tells strangers what every contract prints. Here its table is held to its word: prints are made of nothing but what it says.
 
 const root = new URL('../../../', import.meta.url)
 const page = readFileSync(new URL('docs/verifying.md', root), 'utf8')
-const principal = Cl.principal('ST1PQHQKV0RJXZFY1DGX8MNSNYVE3VGZJSRTPGZGM')
+const deployer = 'ST1PQHQKV0RJXZFY1DGX8MNSNYVE3VGZJSRTPGZGM'
+const principal = Cl.principal(deployer)
 const app = 'aa'.repeat(32)
 
 const terms = Cl.tuple({
@@ -60,9 +62,9 @@ const rows = [...table.matchAll(/^\| (quorum|registry|pool) \| `([a-z-]+)` \| (.
   ([, source, topic, members]) => ({ source: source as Source, topic: topic!, members: membersOf(members!) }),
 )
 
-function printed(source: Source, topic: string, members: Record<string, ClarityValue>, seq = 1) {
+function printed(source: Source, topic: string, members: Record<string, ClarityValue>) {
   const body = {
-    ...{ topic: Cl.stringAscii(topic), app: Cl.bufferFromHex(app), seq: Cl.uint(seq) },
+    ...{ topic: Cl.stringAscii(topic), app: Cl.bufferFromHex(app), seq: Cl.uint(1) },
     ...{ burn: Cl.uint(1), height: Cl.uint(1) },
     ...members,
   }
@@ -76,22 +78,14 @@ function printed(source: Source, topic: string, members: Record<string, ClarityV
 
 describe('the table of prints in docs/verifying.md', () => {
   test('names every topic that a contract prints', () => {
-    const folder = new URL('contracts/', root)
-    const names = {
-      'attester-quorum': 'quorum',
-      'mirror-registry': 'registry',
-      'reward-pool': 'pool',
-    } as const
     // What is signed has a topic too, and is not printed.
     const signed = ['settlement', 'commitment', 'attester-bond']
-    const topics = readdirSync(folder)
-      .filter((file) => file.replace('.clar', '') in names)
-      .flatMap((file) => {
-        const source = readFileSync(new URL(file, folder), 'utf8')
-        const contract = names[file.replace('.clar', '') as keyof typeof names]
-        return [...source.matchAll(/topic: "([a-z-]+)"/g)].map(([, topic]) => `${contract} ${topic}`)
-      })
-      .filter((topic) => !signed.includes(topic.split(' ')[1]!))
+    const topics = Object.entries(contractsOf(deployer)).flatMap(([source, contract]) => {
+      const [, name] = splitContract(contract)
+      const code = readFileSync(new URL(`contracts/${name}.clar`, root), 'utf8')
+      const named = [...code.matchAll(/topic: "([a-z-]+)"/g)].map(([, topic]) => topic!)
+      return named.filter((topic) => !signed.includes(topic)).map((topic) => `${source} ${topic}`)
+    })
     expect(rows.map(({ source, topic }) => `${source} ${topic}`).sort()).toEqual([...new Set(topics)].sort())
   })
 

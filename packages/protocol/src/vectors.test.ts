@@ -64,6 +64,12 @@ const compute = ({ rules, free, mirrors, bundles, former }: Given) =>
 /** Amounts as decimal strings, as everywhere in our JSON. */
 const json = (value: unknown) => JSON.stringify(value, (_, of) => (typeof of === 'bigint' ? String(of) : of))
 
+/** Where a city is, millionths of a degree. */
+const micro = ({ latitude, longitude }: City) => ({
+  latitude: Math.round(latitude * 1e6),
+  longitude: Math.round(longitude * 1e6),
+})
+
 const principals = [
   'ST1PQHQKV0RJXZFY1DGX8MNSNYVE3VGZJSRTPGZGM',
   'ST1SJ3DTE5DN7X54YDH5D64R3BCB6A2AG2ZQ8YPD5',
@@ -137,11 +143,7 @@ function draw(seed: number): Given {
     const stand = rarely(16) ? oneOf(cities) : stands[at]!
     return {
       key,
-      header: {
-        stx: oneOf(principals),
-        latitude: Math.round(stand.latitude * 1e6),
-        longitude: Math.round(stand.longitude * 1e6),
-      },
+      header: { stx: oneOf(principals), ...micro(stand) },
       reports: say(stands[at]!).slice(rarely(4) ? 2 + below(3) : 0),
     }
   }
@@ -173,26 +175,16 @@ function arrange(name: string, rules: Pick<Rules, 'levels' | 'places' | 'domainB
   const stands = ['Madrid', 'Paris', 'Chicago', 'Tokyo', 'SaoPaulo'].map(at)
   const keys = stands.map((_, nth) => `02${String(nth + 1).repeat(64)}`)
   const cast = [
-    ...[
-      { city: 'Madrid', asn: 64_500, down: 0, claims: 'Madrid' },
-      { city: 'Madrid', asn: 64_500, down: 1, claims: '' },
-    ],
-    ...[
-      { city: 'Madrid', asn: 0, down: 0, claims: '' },
-      { city: 'Madrid', asn: 64_501, down: 2, claims: '' },
-    ],
-    ...[
-      { city: 'Paris', asn: 64_502, down: 0, claims: 'Paris' },
-      { city: 'Chicago', asn: 0, down: 0, claims: 'Chicago' },
-    ],
-    ...[
-      { city: 'Tokyo', asn: 64_503, down: 1, claims: 'Tokyo' },
-      { city: 'SaoPaulo', asn: 64_504, down: 0, claims: '' },
-    ],
-    ...[
-      { city: '', asn: 64_505, down: 0, claims: '' },
-      { city: 'Tokyo', asn: 64_503, down: 0, claims: '' },
-    ],
+    { city: 'Madrid', asn: 64_500, down: 0, claims: 'Madrid' },
+    { city: 'Madrid', asn: 64_500, down: 1, claims: '' },
+    { city: 'Madrid', asn: 0, down: 0, claims: '' },
+    { city: 'Madrid', asn: 64_501, down: 2, claims: '' },
+    { city: 'Paris', asn: 64_502, down: 0, claims: 'Paris' },
+    { city: 'Chicago', asn: 0, down: 0, claims: 'Chicago' },
+    { city: 'Tokyo', asn: 64_503, down: 1, claims: 'Tokyo' },
+    { city: 'SaoPaulo', asn: 64_504, down: 0, claims: '' },
+    { city: '', asn: 64_505, down: 0, claims: '' },
+    { city: 'Tokyo', asn: 64_503, down: 0, claims: '' },
   ]
   const mirrors = cast.map((_, nth) => ({
     ...{ mirror: nth + 1, nodeKey: `node ${nth + 1}`, owner: principals[nth % 4]! },
@@ -214,10 +206,9 @@ function arrange(name: string, rules: Pick<Rules, 'levels' | 'places' | 'domainB
     rules: { ...rules, keys, budget: 77_777_777n, fee: 3_333_333n, floor: 300_000, faults: 0 },
     ...{ free: 10n ** 9n, mirrors, former: [] },
     bundles: stands.map((stand, nth) => {
-      const { latitude, longitude } = (nth === 0 && liar) || stand
-      const header = { latitude: Math.round(latitude * 1e6), longitude: Math.round(longitude * 1e6) }
-      const reports = said(stand, nth === 0 && liar !== undefined)
-      return { key: keys[nth]!, header: { stx: principals[nth % 4]!, ...header }, reports }
+      const lies = nth === 0 && liar !== undefined
+      const header = { stx: principals[nth % 4]!, ...micro(lies ? liar : stand) }
+      return { key: keys[nth]!, header, reports: said(stand, lies) }
     }),
   }
 }
@@ -226,7 +217,9 @@ const plenty = 10n ** 9n
 const arranged = [
   ...[2, 4, 5, 9].map((places) =>
     arrange(`countries of continents, ${places} places wanted`, {
-      ...{ levels: ['continent', 'country', 'network'], places, domainBond: plenty },
+      levels: ['continent', 'country', 'network'],
+      places,
+      domainBond: plenty,
     }),
   ),
   arrange('countries alone', { levels: ['country'], places: 3, domainBond: 1_700_000n }),
@@ -234,29 +227,24 @@ const arranged = [
   arrange('networks alone', { levels: ['network'], places: 4, domainBond: 1_700_000n }),
   arrange(
     'an attester that stands elsewhere',
-    {
-      ...{ levels: ['continent', 'country'], places: 5, domainBond: plenty },
-    },
+    { levels: ['continent', 'country'], places: 5, domainBond: plenty },
     cities.find(({ name }) => name === 'Sydney')!,
   ),
 ]
 const all = [...arranged, ...drawn]
 
-function write(name: string, lines: readonly string[]): void {
-  writeFileSync(new URL(name, folder), `[\n${lines.join(',\n')}\n]\n`)
+/** What a file of vectors holds; this text from now on, where they are made anew. */
+function held(name: string, text: string): unknown {
+  const file = new URL(name, folder)
+  if (process.env.UPDATE_VECTORS) writeFileSync(file, `${text}\n`)
+  return JSON.parse(readFileSync(file, 'utf8'))
 }
-
-const vectors = () =>
-  JSON.parse(readFileSync(new URL('outcome.json', folder), 'utf8')) as {
-    given: unknown
-    outcome: unknown
-  }[]
 
 describe('outcome.json', () => {
   test('holds what these small epochs pay', () => {
     const fresh = all.map((given) => json({ given, outcome: compute(given) }))
-    if (process.env.UPDATE_VECTORS) write('outcome.json', fresh)
-    expect(vectors().map((one) => json(one))).toEqual(fresh)
+    const vectors = held('outcome.json', `[\n${fresh.join(',\n')}\n]`) as readonly unknown[]
+    expect(vectors.map(json)).toEqual(fresh)
   })
 
   test('shows every verdict, and every rule of the score at work', () => {
@@ -321,12 +309,12 @@ function from(isSo: (rttMicros: number) => boolean): number {
 }
 
 test('place.json holds the round trips at which discs begin to touch', () => {
-  const spot = (city: City) => ({
-    latitude: Math.round(city.latitude * 1e6) + 7,
-    longitude: Math.round(city.longitude * 1e6) - 13,
-  })
-  const disc = (at: City, rttMicros: number) =>
-    discOf(vector(spot(at).latitude, spot(at).longitude), rttMicros)
+  const spot = (city: City) => {
+    const { latitude, longitude } = micro(city)
+    return { latitude: latitude + 7, longitude: longitude - 13 }
+  }
+  const centre = (city: City) => vector(spot(city).latitude, spot(city).longitude)
+  const disc = (at: City, rttMicros: number) => discOf(centre(at), rttMicros)
   const pairs = cities.slice(0, 24).map((a, nth) => ({ a, b: cities.at(-1 - nth)!, other: 500 + 631 * nth }))
   const fresh = {
     note: 'Angles in millionths of a degree, round trips in µs; each is the smallest at which what its name says is so.',
@@ -334,7 +322,7 @@ test('place.json holds the round trips at which discs begin to touch', () => {
     pairs: pairs.map(({ a, b, other }) => ({
       ...{ at: spot(a), other: { at: spot(b), rttMicros: other } },
       notDisjointFrom: from((t) => !disjoint(disc(a, t), disc(b, other))),
-      notShortFrom: from((t) => !shortOf(disc(a, t), vector(spot(b).latitude, spot(b).longitude))),
+      notShortFrom: from((t) => !shortOf(disc(a, t), centre(b))),
     })),
     claims: pairs.map(({ a, b }, nth) => {
       const geohash = encodeGeohash(b, 2 + (nth % 9))
@@ -342,14 +330,10 @@ test('place.json holds the round trips at which discs begin to touch', () => {
       return { at: spot(a), geohash, notFalsifiedFrom: from(holds) }
     }),
   }
-  const file = new URL('place.json', folder)
-  if (process.env.UPDATE_VECTORS) writeFileSync(file, `${JSON.stringify(fresh, undefined, 1)}\n`)
-  expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(fresh)
+  expect(held('place.json', JSON.stringify(fresh, undefined, 1))).toEqual(fresh)
 })
 
 test('borders.json holds the borders that we compute with', () => {
   const borders = { continents, sets, quadtree }
-  const file = new URL('borders.json', folder)
-  if (process.env.UPDATE_VECTORS) writeFileSync(file, `${JSON.stringify(borders)}\n`)
-  expect(JSON.parse(readFileSync(file, 'utf8'))).toEqual(borders)
+  expect(held('borders.json', JSON.stringify(borders))).toEqual(borders)
 })

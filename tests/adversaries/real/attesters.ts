@@ -3,6 +3,7 @@ import { commitmentRoot, commitmentTemplate } from '@understudy/protocol/commitm
 import { type NostrEvent, tag } from '@understudy/protocol/event'
 import { kinds } from '@understudy/protocol/kinds'
 import { parseSignedOutcome } from '@understudy/protocol/settlement'
+import { antipode } from '../antipode.ts'
 import { otherOutcome, payingNobody } from '../outcomes.ts'
 import { inDatabase, type RealAttester, type RealNetwork } from './network.ts'
 import { standOf } from './places.ts'
@@ -52,12 +53,7 @@ export const wrongNetwork = observes("new.asn := 65000; new.principal := 'nobody
 
 /** Says that it stands at the other end of the world, and that everybody is near. */
 export const falseStand: Lie = async (network, liar, epoch) => {
-  const at = standOf(network.attesters.indexOf(liar))
-  const { latitude, longitude } = at
-  await network.restand(liar, {
-    latitude: -latitude,
-    longitude: longitude > 0 ? longitude - 180 : longitude + 180,
-  })
+  await network.restand(liar, antipode(standOf(network.attesters.indexOf(liar))))
   await observes('if new.rtt_micros > 0 then new.rtt_micros := 500; end if;')(network, liar, epoch)
 }
 
